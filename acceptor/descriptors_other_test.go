@@ -1,0 +1,5 @@
+//go:build !unix
+
+package acceptor
+
+func runServer() int { return 1 }

@@ -1,0 +1,31 @@
+package acceptor
+
+// Refusal says why a connection never reached a handler.
+type Refusal string
+
+// The reasons.
+const (
+	RefusedFull  Refusal = "full"  // WithMaxConnections
+	RefusedProxy Refusal = "proxy" // PROXY header missing, malformed, late or from an untrusted peer
+	RefusedTLS   Refusal = "tls"   // TLS handshake failed or late
+	RefusedHTTP  Refusal = "http"  // upgrade failed or late, origin not allowed
+	RefusedStop  Refusal = "stop"  // the acceptor was closed meanwhile
+)
+
+// Metrics is told of connections that come and go, from many goroutines.
+// Every connection is Accepted once and then either Refused or Closed.
+type Metrics interface {
+	Accepted()
+	Refused(why Refusal)
+	Closed()
+	// AcceptFailed counts accepts that failed and are tried again, such as for
+	// want of file descriptors.
+	AcceptFailed()
+}
+
+type noMetrics struct{}
+
+func (noMetrics) Accepted()       {}
+func (noMetrics) Refused(Refusal) {}
+func (noMetrics) Closed()         {}
+func (noMetrics) AcceptFailed()   {}

@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
+)
+
+// Bounds of the HTTP server. A CPU profile or trace may take up to writeTimeout.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 2 * time.Minute
+	idleTimeout   = 30 * time.Second
+	maxHeader     = 8 << 10
+)
+
+// Pprof says whether profiles are served.
+type Pprof int
+
+// Profiles tell a lot about a process: serve them where only operators come.
+const (
+	WithoutPprof Pprof = iota
+	WithPprof
+)
+
+// Params is what New needs.
+type Params struct {
+	// Address to listen on: host:port, or a bare port (":9090" or "9090"),
+	// which is taken on loopback only. Empty is off.
+	Address string
+	// Checks tells how the parts of the app are. It is called for every
+	// request of /readyz, from any goroutine, and must not block. Nil: always ready.
+	Checks func() []Check
+	// Registry is what /metrics shows; nil is nothing.
+	Registry prometheus.Gatherer
+	// Pprof serves /debug/pprof/ too.
+	Pprof Pprof
+	// Log hears what goes wrong; nil is nobody.
+	Log logrus.FieldLogger
+}
+
+// Server is the admin address of an app, as a lifecycle.Module.
+type Server struct {
+	address string
+	log     logrus.FieldLogger
+	http    *http.Server
+	group   *lifecycle.Group
+
+	mu       sync.Mutex // guards listener
+	listener net.Listener
+}
+
+var _ lifecycle.Module = (*Server)(nil)
+
+// New returns a server that listens once Init is called.
+func New(p Params) *Server {
+	if p.Log == nil {
+		silent := logrus.New()
+		silent.SetLevel(logrus.PanicLevel)
+		p.Log = silent
+	}
+	return &Server{
+		address: listenAddress(p.Address),
+		log:     p.Log,
+		http: &http.Server{
+			Handler:           newMux(p),
+			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       readTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeader,
+			ErrorLog:          log.New(logWriter{p.Log}, "", 0),
+		},
+	}
+}
+
+// listenAddress puts a bare port on loopback.
+func listenAddress(address string) string {
+	if address == "" {
+		return ""
+	}
+	if !strings.Contains(address, ":") {
+		address = ":" + address
+	}
+	if strings.HasPrefix(address, ":") {
+		address = "127.0.0.1" + address
+	}
+	return address
+}
+
+// Name implements lifecycle.Module.
+func (s *Server) Name() string { return "admin" }
+
+// Init listens and serves, unless the address is empty.
+func (s *Server) Init(ctx context.Context) error {
+	if s.address == "" {
+		return nil
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("admin: listen on %s (admin.address): %w", s.address, err)
+	}
+	s.mu.Lock()
+	s.listener = listener
+	s.mu.Unlock()
+	s.group = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	recording, stop := context.WithCancelCause(s.group.Context())
+	s.http.BaseContext = func(net.Listener) context.Context { return recording }
+	s.http.RegisterOnShutdown(func() { stop(lifecycle.ErrStopped) })
+	s.group.Go("admin serve", func(context.Context) { s.serve(listener) })
+	s.log.WithField("address", listener.Addr().String()).Info("admin listens")
+	return nil
+}
+
+func (s *Server) serve(listener net.Listener) {
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		s.log.WithError(err).Error("admin stopped serving")
+	}
+}
+
+// Addr is where the server listens, nil when it does not.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// AfterInit implements lifecycle.Module.
+func (s *Server) AfterInit(context.Context) error { return nil }
+
+// BeforeShutdown does nothing: /readyz goes on telling that the app is not ready.
+func (s *Server) BeforeShutdown(context.Context) {}
+
+// Shutdown stops listening, ends recordings of profiles and waits for requests
+// under way; when ctx ends first it cuts them off. It may be called more than once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.group == nil {
+		return nil
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("admin: requests were cut off: %w", err), s.http.Close())
+	}
+	// Serve returns once the listener is closed, so this does not need ctx.
+	return errors.Join(err, s.group.Stop(context.WithoutCancel(ctx)))
+}
+
+// logWriter turns the lines of net/http into log entries.
+type logWriter struct{ log logrus.FieldLogger }
+
+func (w logWriter) Write(line []byte) (int, error) {
+	w.log.WithField("detail", strings.TrimSpace(string(line))).Warn("admin http server")
+	return len(line), nil
+}

@@ -1,0 +1,226 @@
+package cereus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/internal/agent"
+	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/internal/lifecycle"
+	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/serializer"
+	"github.com/cereus-game/cereus/session"
+)
+
+// ErrStarted is returned for what has to be done before Start, and for a second Start.
+var ErrStarted = errors.New("the app was started before: make a new one with cereus.New")
+
+// App is one server. Use New.
+type App struct {
+	opts       options
+	self       *cluster.Server
+	config     *config.Config
+	log        logrus.FieldLogger
+	serializer serializer.Serializer
+	dictionary *protocol.Dictionary
+	metrics    *metrics.Metrics
+	table      *component.Table
+
+	sequence   lifecycle.Sequence
+	discovery  *cluster.EtcdDiscovery // nil when standalone
+	client     *cluster.RPCClient     // nil when standalone
+	server     *cluster.RPCServer     // nil when standalone
+	links      []Module               // calls in and out, in order of their start
+	dispatcher *dispatch.Dispatcher
+	pool       *session.Pool // nil on a backend
+	host       *agent.Host   // nil on a backend
+	acceptors  []acceptor.Acceptor
+	accepting  *lifecycle.Group
+
+	// appDieChan holds the first cause for which this server cannot go on.
+	appDieChan chan error
+
+	mu      sync.Mutex // guards modules and started
+	modules []Module
+	started bool
+	ready   atomic.Bool
+	stop    sync.Once
+	stopped error
+}
+
+// New assembles an app. It does no I/O and starts no goroutine. Its error lists
+// every fault of the options and of the configuration.
+func New(opts ...Option) (*App, error) {
+	a := &App{appDieChan: make(chan error, 1), table: component.NewTable()}
+	var faults []error
+	for _, opt := range opts {
+		faults = append(faults, opt.apply(&a.opts))
+	}
+	faults = append(faults, a.assemble())
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Register adds a component whose methods answer clients; see package
+// component. It must be called before Start.
+func (a *App) Register(c any, opts ...component.Option) error {
+	return a.beforeStart(func() error { return a.table.Register(c, opts...) })
+}
+
+// RegisterRemote adds a component whose methods answer servers. It must be
+// called before Start.
+func (a *App) RegisterRemote(c any, opts ...component.Option) error {
+	return a.beforeStart(func() error { return a.table.RegisterRemote(c, opts...) })
+}
+
+// RegisterModule adds a module, which starts after the cluster's own parts and
+// before components. It must be called before Start.
+func (a *App) RegisterModule(m Module) error {
+	return a.beforeStart(func() error { a.modules = append(a.modules, m); return nil })
+}
+
+func (a *App) beforeStart(do func() error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started {
+		return ErrStarted
+	}
+	return do()
+}
+
+// Start brings the app up: its modules in order, then its acceptors, and last
+// of all its registration in the cluster. When it returns nil clients and
+// servers are served; when it fails nothing is left running. An app starts once.
+func (a *App) Start(ctx context.Context) error {
+	a.mu.Lock()
+	started := a.started
+	a.started = true
+	a.mu.Unlock()
+	if started {
+		return ErrStarted
+	}
+	a.addModules()
+	if err := a.sequence.Start(ctx); err != nil {
+		return err
+	}
+	if err := a.open(ctx); err != nil {
+		return errors.Join(err, a.Shutdown(context.WithoutCancel(ctx)))
+	}
+	a.ready.Store(true)
+	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server is up")
+	return nil
+}
+
+// open lets clients in and tells the cluster.
+func (a *App) open(ctx context.Context) error {
+	a.accepting = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	for _, acc := range a.acceptors {
+		if err := acc.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	for _, acc := range a.acceptors {
+		a.accepting.Go("accept", func(context.Context) {
+			if err := acc.Serve(a.host.Serve); err != nil {
+				a.die(fmt.Errorf("acceptor %s: %w", acc.Addr(), err))
+			}
+		})
+	}
+	if a.discovery != nil {
+		return a.discovery.Register(ctx)
+	}
+	return nil
+}
+
+// Shutdown takes the app down in order: it says goodbye to the cluster, lets
+// no new clients in, answers what was asked, as far as ctx allows, and stops
+// its modules in reverse. Further calls wait for the first and return the same.
+func (a *App) Shutdown(ctx context.Context) error {
+	a.stop.Do(func() { a.stopped = a.shutdown(ctx) })
+	return a.stopped
+}
+
+func (a *App) shutdown(ctx context.Context) error {
+	a.ready.Store(false)
+	faults := []error{a.sequence.BeforeShutdown(ctx, a.discovery), a.closeAcceptors(ctx)}
+	if a.server != nil {
+		faults = append(faults, a.sequence.ShutdownFirst(ctx, a.server))
+	}
+	faults = append(faults, a.sequence.Shutdown(ctx))
+	return errors.Join(faults...)
+}
+
+// closeAcceptors ends the players' connections once their requests are answered.
+func (a *App) closeAcceptors(ctx context.Context) error {
+	var faults []error
+	for _, acc := range a.acceptors {
+		faults = append(faults, acc.Close())
+	}
+	if a.host != nil && a.accepting != nil {
+		a.host.Drain(ctx)
+	}
+	for _, acc := range a.acceptors {
+		faults = append(faults, acc.Wait(ctx))
+	}
+	if a.accepting != nil {
+		faults = append(faults, a.accepting.Stop(ctx))
+	}
+	return errors.Join(faults...)
+}
+
+// die keeps the first cause for which the app has to end.
+func (a *App) die(cause error) {
+	select {
+	case a.appDieChan <- cause:
+	default:
+	}
+}
+
+// Died is closed over by Run; apps that use Start themselves receive from it
+// the reason why the server cannot go on, at most once.
+func (a *App) Died() <-chan error { return a.appDieChan }
+
+// Server is this server as others see it. It must not be changed.
+func (a *App) Server() *cluster.Server { return a.self }
+
+// Discovery tells who is in the cluster; nil when standalone.
+func (a *App) Discovery() cluster.ServiceDiscovery {
+	if a.discovery == nil {
+		return nil
+	}
+	return a.discovery
+}
+
+// Addrs are the addresses that the acceptors listen on, in the order of their
+// options; nil for one that does not listen.
+func (a *App) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(a.acceptors))
+	for i, acc := range a.acceptors {
+		addrs[i] = acc.Addr()
+	}
+	return addrs
+}
+
+// Sessions is the number of players connected to this server.
+func (a *App) Sessions() int {
+	if a.pool == nil {
+		return 0
+	}
+	return a.pool.Count()
+}
+
+// Metrics are the app's, for collectors of the game's own.
+func (a *App) Metrics() *metrics.Metrics { return a.metrics }

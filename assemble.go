@@ -1,0 +1,243 @@
+package cereus
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nuid"
+	"github.com/sirupsen/logrus"
+
+	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/admin"
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/internal/agent"
+	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/pipeline"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/router"
+	"github.com/cereus-game/cereus/serializer"
+	"github.com/cereus-game/cereus/session"
+)
+
+// assemble makes every part out of the options, or says everything that is wrong.
+func (a *App) assemble() error {
+	o := &a.opts
+	a.config = cmp.Or(o.config, config.Default())
+	a.log = o.log
+	if a.log == nil {
+		quiet := logrus.New()
+		quiet.SetLevel(logrus.WarnLevel)
+		a.log = quiet
+	}
+	faults := []error{a.checkRole(), a.config.Validate(), a.chooseSerializer()}
+	var err error
+	a.dictionary, err = protocol.NewDictionary(o.dictionary)
+	faults = append(faults, err)
+	a.metrics, err = newMetrics(a.config, o.serverType)
+	faults = append(faults, err)
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	a.self = a.describe()
+	return a.build()
+}
+
+func (a *App) checkRole() error {
+	switch {
+	case a.opts.serverType == "":
+		return errors.New("an app needs a role: give cereus.Frontend(type) or cereus.Backend(type)")
+	case a.opts.frontend && len(a.opts.acceptors) == 0:
+		return errors.New("a frontend needs an acceptor: give cereus.WithTCP, WithWebSocket or WithAcceptor")
+	case !a.opts.frontend && len(a.opts.acceptors) > 0:
+		return errors.New("a backend takes no clients: drop its acceptors or make it a cereus.Frontend")
+	}
+	return nil
+}
+
+func (a *App) chooseSerializer() error {
+	a.serializer = a.opts.serializer
+	if a.serializer == nil {
+		a.serializer = serializer.JSON()
+		if a.config.SerializerType == config.SerializerProtobuf {
+			a.serializer = serializer.Protobuf()
+		}
+	}
+	return nil
+}
+
+func newMetrics(c *config.Config, serverType string) (*metrics.Metrics, error) {
+	return metrics.New(metrics.Params{
+		Game: c.Metrics.Game, ServerType: serverType,
+		ConstLabels: c.Metrics.ConstLabels, AdditionalLabels: c.Metrics.AdditionalLabels,
+		Custom: customMetrics(c.Metrics.Custom),
+	})
+}
+
+// describe is what others learn of this server.
+func (a *App) describe() *cluster.Server {
+	metadata := map[string]string{}
+	if region := a.config.Cluster.Info.Region; region != "" {
+		metadata["region"] = region
+	}
+	maps.Copy(metadata, a.opts.metadata)
+	host, _ := os.Hostname() // informational: an empty one does no harm
+	return &cluster.Server{
+		ID: cmp.Or(a.opts.id, uuid.NewString()), Type: a.opts.serverType,
+		Metadata: metadata, Frontend: a.opts.frontend, Hostname: host,
+		Nonce: nuid.Next(), Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge},
+		State: cluster.StateUp,
+	}
+}
+
+// build makes the parts that have no module of their own to wait for.
+func (a *App) build() error {
+	if a.self.Frontend {
+		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Log: a.log})
+		for _, make := range a.opts.acceptors {
+			a.acceptors = append(a.acceptors, make(a))
+		}
+	}
+	a.dispatcher = dispatch.New(a.dispatchParams())
+	if a.pool != nil {
+		a.host = agent.NewHost(a.hostParams())
+	}
+	if a.opts.standalone {
+		return nil
+	}
+	return a.joinCluster()
+}
+
+func (a *App) dispatchParams() dispatch.Params {
+	c := a.config
+	handlers := a.opts.handlers
+	if c.DefaultPipelines.StructValidation.Enabled {
+		handlers = append(handlers[:len(handlers):len(handlers)], pipeline.Validate())
+	}
+	p := dispatch.Params{
+		Self: a.self, Router: router.New(), Table: a.table, Pool: a.pool,
+		Serializer: a.serializer, Encoding: a.encoding(),
+		Handlers: pipeline.Chain(handlers...), Remotes: pipeline.Chain(a.opts.remotes...),
+		Log: a.log, Metrics: a.metrics,
+		Limits: dispatch.Limits{
+			Mailbox: c.Conn.Mailbox, SessionWindow: c.Cluster.Window.Session, ServerWindow: c.Cluster.Window.Server,
+			PitayaWindow: c.Cluster.Window.Pitaya, Remotes: c.Cluster.RPC.Server.Concurrency,
+			Timeout: c.Cluster.RPC.Client.NATS.RequestTimeout,
+		},
+	}
+	for _, r := range a.opts.routers {
+		p.Router.Set(r.serverType, r.kind, r.pick)
+	}
+	if c.Errors.HidePanics {
+		p.HidePanics = func(any) string { return "internal error" }
+	}
+	return p
+}
+
+func (a *App) hostParams() agent.HostParams {
+	c := a.config
+	return agent.HostParams{
+		Self: a.self, Dispatcher: a.dispatcher, Pool: a.pool, Serializer: a.serializer, Encoding: a.encoding(),
+		Decoding: protocol.Decoding{
+			Dictionary: a.dictionary, MaxInflated: c.Conn.Limits.Inflated, MaxRatio: c.Conn.Limits.Ratio,
+			Intern: a.dispatcher.Intern,
+		},
+		Heartbeat: c.Heartbeat.Interval, HandshakeTimeout: c.Conn.HandshakeTimeout,
+		WriteTimeout: c.Buffer.Agent.ConnTimeout, QueueMessages: c.Buffer.Agent.Messages, QueueBytes: c.Buffer.Agent.Bytes,
+		Validators: a.opts.validators, Lenient: a.opts.lenient, Log: a.log, Metrics: a.metrics,
+	}
+}
+
+func (a *App) encoding() protocol.Encoding {
+	e := protocol.Encoding{Dictionary: a.dictionary}
+	if m := a.config.Handler.Messages; m.Compression {
+		e.CompressAbove = max(m.CompressionThreshold, 1)
+	}
+	return e
+}
+
+func (a *App) acceptorOptions() []acceptor.Option {
+	c := a.config.Conn
+	opts := []acceptor.Option{
+		acceptor.WithLogger(a.log),
+		acceptor.WithLimits(acceptor.Limits{
+			HandshakeBody: c.Limits.Handshake, Body: c.Limits.Packet, HTTPHeader: c.Limits.HTTPHeader,
+			HandshakePacket: c.HandshakeTimeout, Opening: c.HandshakeTimeout,
+		}),
+	}
+	if a.config.Acceptor.ProxyProtocol {
+		opts = append(opts, acceptor.WithProxyProtocol())
+	}
+	return opts
+}
+
+// addModules puts everything into the order of the start.
+func (a *App) addModules() {
+	if a.config.Admin.Address != "" {
+		a.sequence.Add(admin.New(admin.Params{
+			Address: a.config.Admin.Address, Checks: a.checks, Registry: a.metrics.Registry(),
+			Pprof: pprofOption(a.config.Admin.Pprof), Log: a.log,
+		}))
+	}
+	if a.discovery != nil {
+		a.sequence.Add(a.discovery)
+	}
+	a.sequence.Add(a.dispatcher)
+	a.sequence.Add(a.links...)
+	if a.host != nil {
+		a.sequence.Add(a.host)
+	}
+	a.sequence.Add(a.modules...)
+	for _, c := range a.table.Components() {
+		a.sequence.Add(asModule{c})
+	}
+}
+
+func pprofOption(on bool) admin.Pprof {
+	if on {
+		return admin.WithPprof
+	}
+	return admin.WithoutPprof
+}
+
+// replaced ends the session of a user who logged in again on this frontend
+// (wire.md 10.3 and 10.6).
+func (a *App) replaced(old *session.Session) {
+	if p, ok := old.Entity().(*agent.Agent); ok && a.config.Session.Unique {
+		p.Replace()
+		return
+	}
+	old.Close(agent.ReasonReplaced)
+}
+
+// checks are the parts whose readiness /readyz tells.
+func (a *App) checks() []admin.Check {
+	checks := []admin.Check{{Name: "app", Err: notReady(a.ready.Load())}}
+	if a.discovery == nil {
+		return checks
+	}
+	return append(checks,
+		admin.Check{Name: "etcd", Err: disconnected("etcd", a.discovery.IsConnected())},
+		admin.Check{Name: "nats", Err: disconnected("NATS", a.client.Connected())},
+	)
+}
+
+func notReady(ready bool) error {
+	if ready {
+		return nil
+	}
+	return errors.New("starting or stopping")
+}
+
+func disconnected(what string, connected bool) error {
+	if connected {
+		return nil
+	}
+	return fmt.Errorf("not connected to %s", what)
+}

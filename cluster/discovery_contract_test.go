@@ -1,0 +1,324 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
+)
+
+// peer is one server's discovery, of whatever implementation.
+type peer struct {
+	ServiceDiscovery
+	module     lifecycle.Module
+	register   func(context.Context) error
+	deregister func(context.Context) error
+	announce   func(context.Context, *Server) error
+	self       func() *Server
+	state      func() (connected, stale bool)
+	crash      func(t testing.TB) // afterwards the peer is not to be used
+}
+
+// world makes peers that see each other; they end with the test.
+type world func(t testing.TB, self *Server) peer
+
+func memoryWorld(testing.TB) world {
+	registry := NewMemoryRegistry()
+	return func(t testing.TB, self *Server) peer {
+		d, err := NewMemoryDiscovery(registry, self, testLog())
+		require.NoError(t, err)
+		require.NoError(t, d.Init(testContext(t)))
+		t.Cleanup(func() { require.NoError(t, d.Shutdown(context.Background())) })
+		return peer{
+			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
+			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
+			crash: func(testing.TB) { registry.Crash(self.Type, self.ID) },
+		}
+	}
+}
+
+func etcdWorld(t testing.TB) world {
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	return func(t testing.TB, self *Server) peer {
+		p := etcdParams(self, endpoint)
+		p.Prefix = fmt.Sprintf("%s/", t.Name())
+		d := newEtcd(t, p)
+		return peer{
+			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
+			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
+			crash: func(t testing.TB) { crash(t, d) },
+		}
+	}
+}
+
+var contract = []struct {
+	name string
+	run  func(t *testing.T, join world)
+}{
+	{"a registered server is seen by all", contractSeen},
+	{"leaving is told apart from crashing", contractLeaveAndCrash},
+	{"an announcement updates", contractAnnounce},
+	{"states decide who is given work", contractStates},
+	{"a late listener hears of those present", contractLateListener},
+	{"a panicking listener harms nobody", contractPanickingListener},
+	{"two servers cannot have one id", contractOneID},
+	{"one id, two types", contractOneIDTwoTypes},
+	{"an observer sees and is not seen", contractObserver},
+	{"deregister and register again", contractAgain},
+	{"prefixes of types are not types", contractTypePrefixes},
+	{"a module that does not run says so", contractNotRunning},
+	{"a sync sees what was before it", contractSync},
+}
+
+func TestMemoryDiscovery_Contract(t *testing.T) {
+	t.Parallel()
+	for _, c := range contract {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, memoryWorld(t))
+		})
+	}
+}
+
+func TestEtcdDiscovery_Contract(t *testing.T) {
+	t.Parallel()
+	join := etcdWorld(t)
+	for _, c := range contract {
+		t.Run(c.name, func(t *testing.T) { c.run(t, join) })
+	}
+}
+
+func contractSeen(t *testing.T, join world) {
+	a, b := join(t, backend("a")), join(t, backend("b"))
+	require.Empty(t, a.Servers())
+	require.NoError(t, a.register(testContext(t)))
+	require.NoError(t, b.register(testContext(t)))
+	for _, p := range []peer{a, b, join(t, nil)} {
+		eventually(t, sees(p, "a", "b"), "both are seen")
+		got, ok := p.Server("b")
+		require.True(t, ok)
+		require.Equal(t, map[string]string{"stack": "blue"}, got.Metadata)
+		require.Equal(t, b.self().Nonce, got.Nonce)
+		require.Positive(t, got.Epoch)
+		require.Equal(t, []string{"a", "b"}, ids(p.ServersByType("room")))
+		require.Empty(t, p.ServersByType("roo"))
+		_, ok = p.Server("c")
+		require.False(t, ok)
+		connected, stale := p.state()
+		require.True(t, connected)
+		require.False(t, stale)
+	}
+}
+
+func contractLeaveAndCrash(t *testing.T, join world) {
+	watcher, heard := join(t, nil), new(recorder)
+	watcher.AddListener(heard)
+	leaver, crasher := join(t, backend("leaver")), join(t, backend("crasher"))
+	require.NoError(t, leaver.register(testContext(t)))
+	eventually(t, sees(watcher, "leaver"), "joined")
+	require.NoError(t, crasher.register(testContext(t)))
+	eventually(t, sees(watcher, "crasher", "leaver"), "joined")
+
+	leaver.module.BeforeShutdown(testContext(t))
+	eventually(t, sees(watcher, "crasher"), "left")
+	require.Equal(t, []string{"crasher"}, ids(watcher.ServersByType("room")))
+	crasher.crash(t)
+	eventually(t, sees(watcher), "crashed")
+	require.Empty(t, watcher.ServersByType("room"))
+
+	eventually(t, heard.hears("add leaver", "add crasher", "remove leaver left", "remove crasher suspect"), "in order")
+	left, ok := watcher.Server("leaver")
+	require.True(t, ok, "still answered for")
+	require.Equal(t, StateLeft, left.State)
+	suspect, ok := watcher.Server("crasher")
+	require.True(t, ok)
+	require.Equal(t, StateSuspect, suspect.State)
+}
+
+func contractAnnounce(t *testing.T, join world) {
+	watcher, heard := join(t, nil), new(recorder)
+	watcher.AddListener(heard)
+	a := join(t, backend("a"))
+	early := backend("a")
+	early.Metadata = map[string]string{"stack": "early"}
+	require.NoError(t, a.announce(testContext(t), early), "before it is registered")
+	require.NoError(t, a.register(testContext(t)))
+	eventually(t, sees(watcher, "a"), "joined")
+	before, _ := watcher.Server("a")
+
+	next := backend("a")
+	next.Metadata = map[string]string{"stack": "green"}
+	require.NoError(t, a.announce(testContext(t), next))
+	eventually(t, heard.hears("add a", "update a early>green"), "updated")
+	require.NoError(t, a.announce(testContext(t), next), "the same again")
+	require.NoError(t, watcher.SyncServers(testContext(t)))
+	after, _ := watcher.Server("a")
+	require.Equal(t, "green", after.Metadata["stack"])
+	require.Equal(t, before.Epoch, after.Epoch)
+	require.Equal(t, []string{"add a", "update a early>green"}, heard.events())
+	require.Error(t, a.announce(testContext(t), backend("b")))
+}
+
+func contractStates(t *testing.T, join world) {
+	watcher, a := join(t, nil), join(t, backend("a"))
+	require.NoError(t, a.register(testContext(t)))
+	for state, given := range map[State]bool{
+		StateBusy: true, StatePaused: false, StateUp: true, StateDraining: false, "": true, "of a later version": false,
+	} {
+		next := backend("a")
+		next.State = state
+		require.NoError(t, a.announce(testContext(t), next))
+		eventually(t, func() bool {
+			got, ok := watcher.Server("a")
+			return ok && got.State == next.state()
+		}, "announced")
+		require.Len(t, watcher.Servers(), 1)
+		require.Equal(t, given, len(watcher.ServersByType("room")) == 1, "state %q", state)
+	}
+}
+
+func contractLateListener(t *testing.T, join world) {
+	a, b := join(t, backend("a")), join(t, backend("b"))
+	require.NoError(t, a.register(testContext(t)))
+	eventually(t, sees(b, "a"), "joined")
+	heard := new(recorder)
+	b.AddListener(heard)
+	eventually(t, heard.hears("add a"), "told of the one present")
+	require.NoError(t, b.register(testContext(t)))
+	eventually(t, heard.hears("add a", "add b"), "told of the next")
+}
+
+// fragile panics at whatever it hears.
+type fragile struct{}
+
+func (fragile) AddServer(*Server)    { panic("add") }
+func (fragile) RemoveServer(*Server) { panic("remove") }
+
+func contractPanickingListener(t *testing.T, join world) {
+	a, heard := join(t, backend("a")), new(recorder)
+	a.AddListener(fragile{})
+	a.AddListener(heard)
+	require.NoError(t, a.register(testContext(t)))
+	eventually(t, sees(a, "a"), "joined")
+	require.NoError(t, a.deregister(testContext(t)))
+	eventually(t, heard.hears("add a", "remove a left"), "the others hear")
+}
+
+func contractOneID(t *testing.T, join world) {
+	first, second := join(t, backend("a")), join(t, backend("a"))
+	require.NoError(t, first.register(testContext(t)))
+	require.ErrorIs(t, second.register(testContext(t)), ErrIDTaken)
+	require.NoError(t, second.deregister(testContext(t)))
+	require.NoError(t, first.SyncServers(testContext(t)))
+	got, ok := first.Server("a")
+	require.True(t, ok)
+	require.Equal(t, first.self().Nonce, got.Nonce)
+	require.NoError(t, first.deregister(testContext(t)))
+	require.NoError(t, second.register(testContext(t)))
+}
+
+func contractOneIDTwoTypes(t *testing.T, join world) {
+	watcher := join(t, nil)
+	other := backend("a")
+	other.Type = "lobby"
+	first, second := join(t, backend("a")), join(t, other)
+	require.NoError(t, first.register(testContext(t)))
+	require.NoError(t, second.register(testContext(t)))
+	eventually(t, func() bool { return len(watcher.ServersByType("lobby")) == 1 }, "the younger one is the server")
+	require.Empty(t, watcher.ServersByType("room"))
+	require.Len(t, watcher.Servers(), 1)
+	require.NoError(t, second.deregister(testContext(t)))
+	eventually(t, func() bool { return len(watcher.ServersByType("room")) == 1 }, "the other one is back")
+	require.Empty(t, watcher.ServersByType("lobby"))
+}
+
+func contractObserver(t *testing.T, join world) {
+	observer := join(t, nil)
+	require.Error(t, observer.register(testContext(t)))
+	require.Nil(t, observer.self())
+	require.Empty(t, observer.Servers())
+	observer.module.BeforeShutdown(testContext(t))
+}
+
+func contractAgain(t *testing.T, join world) {
+	watcher, heard := join(t, nil), new(recorder)
+	watcher.AddListener(heard)
+	a := join(t, backend("a"))
+	for range 3 {
+		require.NoError(t, a.register(testContext(t)))
+		require.NoError(t, a.register(testContext(t)), "twice is once")
+		eventually(t, sees(watcher, "a"), "joined")
+		require.NoError(t, a.deregister(testContext(t)))
+		require.NoError(t, a.deregister(testContext(t)), "twice is once")
+		eventually(t, sees(watcher), "left")
+	}
+	eventually(t, heard.hears("add a", "remove a left", "add a", "remove a left", "add a", "remove a left"), "in order")
+}
+
+func contractTypePrefixes(t *testing.T, join world) {
+	watcher := join(t, nil)
+	for n, serverType := range []string{"game", "game2", "gam", "game.x"} {
+		s := backend(fmt.Sprintf("s%d", n))
+		s.Type = serverType
+		require.NoError(t, join(t, s).register(testContext(t)))
+	}
+	eventually(t, sees(watcher, "s0", "s1", "s2", "s3"), "joined")
+	require.Equal(t, []string{"s0"}, ids(watcher.ServersByType("game")))
+	require.Equal(t, []string{"s1"}, ids(watcher.ServersByType("game2")))
+	require.Equal(t, []string{"s2"}, ids(watcher.ServersByType("gam")))
+}
+
+func contractNotRunning(t *testing.T, join world) {
+	a := join(t, backend("a"))
+	require.Error(t, a.module.Init(testContext(t)), "twice")
+	require.NoError(t, a.module.Shutdown(testContext(t)))
+	require.NoError(t, a.module.Shutdown(testContext(t)), "twice")
+	require.ErrorIs(t, a.SyncServers(testContext(t)), ErrNotRunning)
+	require.ErrorIs(t, a.register(testContext(t)), ErrNotRunning)
+	require.ErrorIs(t, a.announce(testContext(t), backend("a")), ErrNotRunning)
+	a.module.BeforeShutdown(testContext(t))
+	a.AddListener(new(recorder))
+	connected, _ := a.state()
+	require.False(t, connected)
+}
+
+func contractSync(t *testing.T, join world) {
+	a, watcher := join(t, backend("a")), join(t, nil)
+	require.NoError(t, a.register(testContext(t)))
+	require.NoError(t, watcher.SyncServers(testContext(t)))
+	require.Equal(t, []string{"a"}, ids(watcher.Servers()))
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 5 {
+		if err := watcher.SyncServers(canceled); err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	}
+	require.NoError(t, watcher.SyncServers(testContext(t)))
+}
+
+func TestNewDiscovery_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := NewMemoryDiscovery(nil, backend("a"), nil)
+	require.Error(t, err)
+	_, err = NewMemoryDiscovery(NewMemoryRegistry(), backend("a/b"), nil)
+	require.ErrorContains(t, err, "server id")
+	_, err = NewEtcdDiscovery(EtcdParams{
+		Self: &Server{ID: "a", Type: "b c"}, Username: "u", TTL: 1500, OnLoss: "perhaps", GrantTimeout: -1, GrantMaxRetries: -1,
+	})
+	for _, part := range []string{"server type", "endpoints", "user and pass", "ttl", "onloss", "grant timeout", "retries"} {
+		require.ErrorContains(t, err, part)
+	}
+	d, err := NewEtcdDiscovery(EtcdParams{Self: backend("a"), Endpoints: []string{"127.0.0.1:1"}, Log: logrus.New()})
+	require.NoError(t, err)
+	require.NotEmpty(t, d.Self().Nonce)
+	require.Equal(t, "discovery", d.Name())
+	require.ErrorIs(t, d.Register(context.Background()), ErrNotRunning)
+	require.ErrorIs(t, d.SyncServers(context.Background()), ErrNotRunning)
+	require.True(t, d.Stale())
+	require.NoError(t, d.Shutdown(context.Background()))
+}

@@ -1,0 +1,236 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
+)
+
+var (
+	_ ServiceDiscovery = (*EtcdDiscovery)(nil)
+	_ lifecycle.Module = (*EtcdDiscovery)(nil)
+)
+
+// EtcdDiscovery is a ServiceDiscovery over etcd, with keys and values as Pitaya
+// has them (wire.md section 6).
+type EtcdDiscovery struct {
+	params EtcdParams
+	view   *view
+	link   atomic.Pointer[etcdRun] // nil unless running
+	self   atomic.Pointer[Server]  // as last announced
+}
+
+// etcdRun is what exists between Init and Shutdown.
+type etcdRun struct {
+	group     *lifecycle.Group
+	store     *etcdStore
+	follower  *follower
+	registrar *registrar // nil for an observer
+}
+
+func (run *etcdRun) do(ctx context.Context, cmd command) error {
+	return run.registrar.mailbox.do(ctx, run.group.Context(), cmd)
+}
+
+// NewEtcdDiscovery checks the parameters, all faults at once. It does no I/O
+// and starts nothing: that is Init's.
+func NewEtcdDiscovery(p EtcdParams) (*EtcdDiscovery, error) {
+	p = p.withDefaults()
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	d := &EtcdDiscovery{params: p, view: newView(viewParams{
+		self: p.Self, blacklist: p.TypesBlacklist, suspectFor: p.SuspectFor, log: p.Log, metrics: p.Metrics,
+	})}
+	d.self.Store(p.Self)
+	return d, nil
+}
+
+// Name is the module's name.
+func (d *EtcdDiscovery) Name() string { return "discovery" }
+
+// Init connects, lists and starts to watch: when it returns nil the view is
+// complete. While etcd does not answer it is tried again for BootTimeout; the
+// error then names the endpoints, and nothing is left behind.
+func (d *EtcdDiscovery) Init(ctx context.Context) error {
+	if d.link.Load() != nil {
+		return errors.New("etcd discovery: Init was called twice")
+	}
+	store, first, err := boot(ctx, d.params)
+	if err != nil {
+		return err
+	}
+	d.begin(store, first)
+	return nil
+}
+
+// begin follows etcd from a first listing on.
+func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
+	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store}
+	run.follower = newFollower(d.params, store, d.view)
+	if d.params.Self != nil {
+		run.registrar = newRegistrar(d.params, store, &d.self)
+		run.registrar.wrote = run.follower.wrote
+		run.follower.ownLost = run.registrar.nudge
+	}
+	run.follower.accept(first)
+	run.follower.connected.Store(true)
+	d.view.start(run.group)
+	run.group.Go("discovery.view", run.follower.run)
+	run.group.Go("discovery.connection", run.follower.watchConnection)
+	if run.registrar != nil {
+		run.group.Go("discovery.lease", run.registrar.run)
+	}
+	d.link.Store(run)
+}
+
+// AfterInit does nothing: Register comes when everything else is up.
+func (d *EtcdDiscovery) AfterInit(context.Context) error { return nil }
+
+// Register makes this server known to the cluster: it gets a lease, puts the
+// key only if nobody has it, and from then on keeps both as OnLoss says. When the
+// key is still there from another process, it waits until that one's lease has
+// run out, and returns ErrIDTaken when it is renewed instead. While etcd does not
+// answer it is tried again for BootTimeout. On an error nothing is registered.
+// On a registered server it does nothing.
+func (d *EtcdDiscovery) Register(ctx context.Context) error {
+	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
+		return run.do(ctx, command{kind: cmdRegister})
+	})
+}
+
+// Deregister says that this server left and takes its key away, within
+// RevokeTimeout; what could not be said then the end of the lease says. The key is
+// not put again until Register.
+func (d *EtcdDiscovery) Deregister(ctx context.Context) error {
+	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
+		ctx, cancel := context.WithTimeout(ctx, d.params.RevokeTimeout)
+		defer cancel()
+		return run.do(ctx, command{kind: cmdDeregister})
+	})
+}
+
+// Announce changes what this server says of itself (state, weight, metadata,
+// ...), now when it is registered, else when it registers. Id and type stay. A
+// server that announced StatePaused does not put its key again by itself when it is lost.
+func (d *EtcdDiscovery) Announce(ctx context.Context, self *Server) error {
+	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
+		next, err := nextSelf(d.params.Self, self)
+		if err != nil {
+			return err
+		}
+		return run.do(ctx, command{kind: cmdAnnounce, self: next})
+	})
+}
+
+func (d *EtcdDiscovery) command(ctx context.Context, fn func(context.Context, *etcdRun) error) error {
+	run := d.link.Load()
+	switch {
+	case d.params.Self == nil:
+		return errObserver
+	case run == nil:
+		return ErrNotRunning
+	}
+	return fn(ctx, run)
+}
+
+// BeforeShutdown has the server leave (Deregister) and waits ShutdownDelay for
+// the others to notice. A server that is not registered does neither.
+func (d *EtcdDiscovery) BeforeShutdown(ctx context.Context) {
+	if !d.leave(ctx) {
+		return
+	}
+	pause(ctx, d.params.ShutdownDelay)
+}
+
+// leave deregisters and reports whether there was anything to do.
+func (d *EtcdDiscovery) leave(ctx context.Context) bool {
+	run := d.link.Load()
+	if run == nil || run.registrar == nil || !run.registrar.wanted.Load() {
+		return false
+	}
+	if err := d.Deregister(ctx); err != nil {
+		d.params.Log.WithError(err).Warn("could not leave the cluster in time, the lease will run out")
+	}
+	return true
+}
+
+// Shutdown stops watching and closes the client, unless it was passed in. A
+// server that did not leave yet does so first.
+func (d *EtcdDiscovery) Shutdown(ctx context.Context) error {
+	d.leave(ctx)
+	run := d.link.Swap(nil)
+	if run == nil {
+		return nil
+	}
+	return errors.Join(run.group.Stop(ctx), run.store.close())
+}
+
+// Self is this server as it last announced itself, nonce included; nil for an
+// observer. It is shared: do not change it.
+func (d *EtcdDiscovery) Self() *Server { return d.self.Load() }
+
+// Server implements ServiceDiscovery.
+func (d *EtcdDiscovery) Server(id string) (*Server, bool) { return d.view.current.Load().server(id) }
+
+// Servers implements ServiceDiscovery.
+func (d *EtcdDiscovery) Servers() []*Server { return d.view.current.Load().all }
+
+// ServersByType implements ServiceDiscovery.
+func (d *EtcdDiscovery) ServersByType(serverType string) []*Server {
+	return d.view.current.Load().byType[serverType]
+}
+
+// AddListener implements ServiceDiscovery.
+func (d *EtcdDiscovery) AddListener(l Listener) { d.view.add(l) }
+
+// SyncServers implements ServiceDiscovery.
+func (d *EtcdDiscovery) SyncServers(ctx context.Context) error {
+	run := d.link.Load()
+	if run == nil {
+		return ErrNotRunning
+	}
+	if err := run.follower.sync(ctx, run.group.Context()); err != nil {
+		return fmt.Errorf("synchronize servers with etcd: %w", err)
+	}
+	return nil
+}
+
+// IsConnected reports whether there is a connection to etcd right now.
+func (d *EtcdDiscovery) IsConnected() bool {
+	run := d.link.Load()
+	return run != nil && run.follower.connected.Load()
+}
+
+// LastSync is when the view was last compared with all of etcd; zero before Init.
+func (d *EtcdDiscovery) LastSync() time.Time {
+	run := d.link.Load()
+	if run == nil {
+		return time.Time{}
+	}
+	return time.Unix(0, run.follower.lastSync.Load())
+}
+
+// Stale reports whether the view may be behind: etcd is away, or came back and
+// the view was not compared with it yet. The last view stays in use meanwhile.
+func (d *EtcdDiscovery) Stale() bool {
+	run := d.link.Load()
+	return run == nil || run.follower.stale.Load()
+}
+
+// Registered reports whether this server's key is in etcd under a live lease.
+func (d *EtcdDiscovery) Registered() bool {
+	run := d.link.Load()
+	return run != nil && run.registrar != nil && run.registrar.held.Load()
+}
+
+// Fenced reports whether new players should go elsewhere: OnLoss is PolicyFence
+// and the registration was lost and not had again yet.
+func (d *EtcdDiscovery) Fenced() bool {
+	run := d.link.Load()
+	return d.params.OnLoss == PolicyFence && run != nil && run.registrar != nil && run.registrar.lost.Load()
+}

@@ -1,0 +1,269 @@
+package cluster
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
+)
+
+const (
+	// syncTimeout bounds one listing; the next one is tried after a short pause.
+	syncTimeout = 10 * time.Second
+	// firstRelistPause and lastRelistPause bound the pauses between listings while etcd is away.
+	firstRelistPause = 50 * time.Millisecond
+	lastRelistPause  = 500 * time.Millisecond
+	// settledAfter is how long a watch lasts that nothing is wrong with.
+	settledAfter = time.Second
+)
+
+// follower keeps the view equal to etcd. Its run is the only goroutine that
+// changes the view, and the revision that the view is of.
+type follower struct {
+	params EtcdParams
+	store  *etcdStore
+	view   *view
+
+	// ownLost is told when this server's key is not in etcd as it should be.
+	ownLost func()
+
+	syncs  chan syncRequest
+	doubts chan string // why to list again at once; room for one
+
+	revision  atomic.Int64 // the view is etcd at this revision
+	lastSync  atomic.Int64 // Unix nanoseconds
+	stale     atomic.Bool
+	connected atomic.Bool
+}
+
+// syncRequest is one SyncServers that waits.
+type syncRequest struct {
+	ctx  context.Context // the caller's: a listing made for it ends with it
+	done chan error      // room for one
+}
+
+func newFollower(p EtcdParams, store *etcdStore, v *view) *follower {
+	return &follower{
+		params:  p,
+		store:   store,
+		view:    v,
+		ownLost: func() {},
+		syncs:   make(chan syncRequest),
+		doubts:  make(chan string, 1),
+	}
+}
+
+// sync asks run for a listing and waits for it.
+func (f *follower) sync(ctx, running context.Context) error {
+	req := syncRequest{ctx: ctx, done: make(chan error, 1)}
+	select {
+	case f.syncs <- req:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-running.Done():
+		return ErrNotRunning
+	}
+	select {
+	case err := <-req.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-running.Done():
+		return ErrNotRunning
+	}
+}
+
+// doubt has the view compared with etcd soon.
+func (f *follower) doubt(reason string) {
+	select {
+	case f.doubts <- reason:
+	default: // one is enough
+	}
+}
+
+// wrote is told the revision of a write of this server's own. One that is not
+// above what the view knows means that etcd lost its history (fault E02).
+func (f *follower) wrote(revision int64) {
+	if revision < f.revision.Load() {
+		f.doubt("revision went backwards")
+	}
+}
+
+// accept makes the view what was listed, and reports whether the revision went
+// backwards, so that a watch from the old one would never hear of anything again.
+func (f *follower) accept(l listing) bool {
+	backwards := l.revision < f.revision.Load()
+	f.revision.Store(l.revision)
+	f.view.replace(l.updates)
+	f.lastSync.Store(time.Now().UnixNano())
+	f.stale.Store(false)
+	f.checkOwn()
+	return backwards
+}
+
+func (f *follower) checkOwn() {
+	if f.params.Self == nil {
+		return
+	}
+	if own := f.view.own(); own == nil || own.Nonce != f.params.Self.Nonce {
+		f.ownLost()
+	}
+}
+
+// run follows etcd until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	wait := newBackoff(firstRelistPause, lastRelistPause)
+	for ctx.Err() == nil {
+		began := time.Now()
+		if reason := f.follow(ctx); reason != "" {
+			f.stale.Store(true)
+			f.relist(ctx, reason)
+		}
+		if time.Since(began) > settledAfter {
+			wait.Reset()
+			continue
+		}
+		pause(ctx, wait.NextBackOff()) // etcd lists but refuses to be watched
+	}
+}
+
+// follow applies what the watch says until it ends, and returns why the servers
+// have to be listed again; empty when a new watch is enough.
+func (f *follower) follow(ctx context.Context) string {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), serversPrefix,
+		clientv3.WithPrefix(), clientv3.WithRev(f.revision.Load()+1))
+	ticker := time.NewTicker(around(f.params.SyncInterval))
+	defer ticker.Stop()
+	for {
+		var backwards bool
+		var err error
+		select {
+		case <-ctx.Done():
+			return ""
+		case resp, ok := <-events:
+			if reason := watchEnd(resp, ok); reason != "" {
+				return reason
+			}
+			f.apply(resp)
+		case req := <-f.syncs:
+			backwards, err = f.compare(req.ctx)
+			req.done <- err
+			if req.ctx.Err() != nil {
+				err = nil // it was the caller who had no time
+			}
+		case reason := <-f.doubts:
+			f.params.Metrics.Relisted(reason)
+			backwards, err = f.compare(ctx)
+		case <-ticker.C:
+			backwards, err = f.compare(ctx)
+		case <-alarm(f.view.expire()):
+		}
+		switch {
+		case err != nil:
+			return "comparison failed"
+		case backwards:
+			return ""
+		}
+	}
+}
+
+// watchEnd says why a watch ended; empty when it did not.
+func watchEnd(resp clientv3.WatchResponse, ok bool) string {
+	switch {
+	case !ok:
+		return "watch closed"
+	case resp.CompactRevision != 0:
+		return "compacted"
+	case resp.Err() != nil:
+		return "watch canceled"
+	}
+	return ""
+}
+
+// apply makes one watch response one snapshot. What a listing knew already is
+// left out, so that the view never goes back.
+func (f *follower) apply(resp clientv3.WatchResponse) {
+	revision := f.revision.Load()
+	updates := make([]update, 0, len(resp.Events))
+	for _, ev := range resp.Events {
+		if ev.Kv.ModRevision <= revision {
+			continue
+		}
+		u, ok := readDelete(ev.Kv)
+		if ev.Type == clientv3.EventTypePut {
+			u, ok = f.store.entries.put(ev.Kv)
+		}
+		if ok {
+			updates = append(updates, u)
+		}
+	}
+	if n := len(resp.Events); n > 0 {
+		f.revision.Store(max(revision, resp.Events[n-1].Kv.ModRevision))
+	}
+	if len(updates) == 0 {
+		return
+	}
+	f.view.apply(updates)
+	f.checkOwn()
+}
+
+// compare lists and accepts what is listed.
+func (f *follower) compare(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	l, err := f.store.entries.list(ctx, f.store.kv)
+	if err != nil {
+		return false, err
+	}
+	return f.accept(l), nil
+}
+
+// relist compares until it succeeds or ctx ends.
+func (f *follower) relist(ctx context.Context, reason string) {
+	log := f.params.Log.WithField("reason", reason)
+	log.Warn("servers are listed again")
+	f.params.Metrics.Relisted(reason)
+	wait := newBackoff(firstRelistPause, lastRelistPause)
+	var waiting syncRequest
+	for ctx.Err() == nil {
+		_, err := f.compare(ctx)
+		if waiting.done != nil {
+			waiting.done <- err
+			waiting = syncRequest{}
+		}
+		if err == nil {
+			log.Info("servers are known again")
+			return
+		}
+		log.WithError(err).Debug("servers cannot be listed")
+		select {
+		case <-ctx.Done():
+		case waiting = <-f.syncs:
+		case <-alarm(f.view.expire()):
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+// watchConnection notices at once when the connection to etcd goes and comes.
+// Every time it came the view is compared, however short the break was.
+func (f *follower) watchConnection(ctx context.Context) {
+	conn := f.store.client.ActiveConnection()
+	state := connectivity.Ready // as of the listing at boot
+	for conn.WaitForStateChange(ctx, state) {
+		state = conn.GetState()
+		ready := state == connectivity.Ready
+		before := f.connected.Swap(ready)
+		switch {
+		case ready:
+			f.doubt("reconnected")
+		case before:
+			f.stale.Store(true)
+			f.params.Log.Warn("the connection to etcd is lost, the last view of the servers stays")
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"strconv"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/errs"
+)
+
+// inboxPrefix begins every reply subject, as with any NATS client (wire.md 7).
+const inboxPrefix = "_INBOX."
+
+// replySubject is where the reply to the call with this token goes.
+func (c *RPCClient) replySubject(token uint64) string {
+	var room [64]byte
+	return string(strconv.AppendUint(append(room[:0], c.inbox...), token, 36))
+}
+
+// receive completes the call that a reply belongs to. Replies that are late, or
+// come twice (wire.md section 18, trap 6), find no call.
+func (c *RPCClient) receive(m message) {
+	if len(m.subject) <= len(c.inbox) {
+		return
+	}
+	token, err := strconv.ParseUint(m.subject[len(c.inbox):], 36, 64)
+	if err != nil {
+		c.metrics.CountRPC(EventMalformed)
+		return
+	}
+	call, ok := c.pending.take(token)
+	switch {
+	case !ok:
+		c.metrics.CountRPC(EventLateReply)
+	case m.undelivered:
+		c.metrics.CountRPC(EventUndelivered)
+		call.complete(nil, errNoResponders)
+	default:
+		call.complete(m.data, nil)
+	}
+}
+
+// sending implements sendTracker.
+func (c *RPCClient) sending(token, epoch uint64) bool { return c.pending.sending(token, epoch) }
+
+// unsent implements sendTracker.
+func (c *RPCClient) unsent(token uint64, err error) {
+	if call, ok := c.pending.take(token); ok {
+		c.metrics.CountRPC(EventUndelivered)
+		call.complete(nil, err)
+	}
+}
+
+// unsure implements sendTracker.
+func (c *RPCClient) unsure(token uint64) {
+	if call, ok := c.pending.take(token); ok {
+		c.metrics.CountRPC(EventMaybe)
+		call.complete(nil, errMaybe)
+	}
+}
+
+// connectionLost implements connectionWatcher.
+func (c *RPCClient) connectionLost(epoch uint64) {
+	for _, call := range c.pending.takeEpoch(epoch) {
+		c.metrics.CountRPC(EventMaybe)
+		call.complete(nil, errMaybe)
+	}
+}
+
+// outstanding implements connectionWatcher.
+func (c *RPCClient) outstanding(epoch uint64) int { return c.pending.inEpoch(epoch) }
+
+// expired completes a call that got no reply in time.
+func (c *RPCClient) expired(call pendingCall) {
+	c.metrics.CountRPC(EventTimeout)
+	call.complete(nil, c.timeoutError(call.info))
+}
+
+// timeoutError is the error of wire.md 4.2 for PIT-408.
+func (c *RPCClient) timeoutError(call callInfo) error {
+	return &errs.Error{
+		Code:    errs.ErrRequestTimeout.Code,
+		Message: errs.ErrRequestTimeout.Message,
+		Metadata: map[string]string{
+			"timeout": call.timeout.String(),
+			"route":   call.route,
+			"server":  c.self.ID,
+			"peer.id": call.to.ID,
+		},
+	}
+}
+
+// decodeResponse returns the response in data, or the error inside it: its
+// presence, not its code, makes a reply an error (wire.md 9.6).
+func decodeResponse(data []byte) (*clusterpb.Response, error) {
+	resp := new(clusterpb.Response)
+	if err := unmarshalResponse(data, resp); err != nil {
+		return nil, errs.Wrap(errs.CodeInternal, err)
+	}
+	if resp.Error == nil {
+		return resp, nil
+	}
+	code := errs.Code(resp.Error.GetCode())
+	if code == "" {
+		code = errs.CodeInternal
+	}
+	return nil, &errs.Error{Code: code, Message: resp.Error.GetMsg(), Metadata: resp.Error.GetMetadata()}
+}

@@ -1,0 +1,228 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxServerValue bounds the value of a server in etcd, in bytes.
+	maxServerValue = 64 << 10
+	// extensionVersion is the "v" of the "cereus" key that this code writes.
+	extensionVersion = 1
+	// serversPrefix is the folder of the servers inside the etcd prefix (wire.md 6.1).
+	serversPrefix = "servers/"
+)
+
+// serverValue is the JSON of a server; the order of the fields is wire.md 6.1.
+type serverValue struct {
+	ID       string            `json:"id"`
+	Type     string            `json:"type"`
+	Metadata map[string]string `json:"metadata"`
+	Frontend bool              `json:"frontend"`
+	Hostname string            `json:"hostname"`
+	Cereus   *serverExtension  `json:"cereus,omitempty"`
+}
+
+type serverExtension struct {
+	Version int      `json:"v"`
+	Nonce   string   `json:"nonce"`
+	Caps    []string `json:"caps"`
+	State   State    `json:"state"`
+	Weight  int      `json:"weight"`
+}
+
+// incomingValue leaves open what real peers get wrong.
+type incomingValue struct {
+	ID       string          `json:"id"`
+	Type     string          `json:"type"`
+	Metadata json.RawMessage `json:"metadata"`
+	Frontend bool            `json:"frontend"`
+	Hostname string          `json:"hostname"`
+	Cereus   json.RawMessage `json:"cereus"`
+}
+
+// MarshalJSON writes the server as it stands in etcd: the keys of wire.md 6.1
+// in Pitaya's order, byte for byte as Pitaya writes them, then for a server of
+// ours one key "cereus". Metadata that is nil becomes null. Epoch is not part
+// of it.
+func (s *Server) MarshalJSON() ([]byte, error) {
+	value := serverValue{ID: s.ID, Type: s.Type, Metadata: s.Metadata, Frontend: s.Frontend, Hostname: s.Hostname}
+	if s.Cereus() {
+		value.Cereus = &serverExtension{
+			Version: extensionVersion,
+			Nonce:   s.Nonce,
+			Caps:    append([]string{}, s.Caps...),
+			State:   s.state(),
+			Weight:  s.Weight,
+		}
+	}
+	return json.Marshal(value)
+}
+
+// UnmarshalJSON reads a server as it stands in etcd. Keys it does not know are
+// ignored and missing ones are empty. Metadata that is missing, null or a
+// string (C# peers send "") is empty, never nil; metadata with a value that is not a
+// string is an error, as in Pitaya (wire.md 6.1). A "cereus" key that cannot be read
+// makes the server a Pitaya one.
+func (s *Server) UnmarshalJSON(data []byte) error {
+	var in incomingValue
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("server value: %w", err)
+	}
+	metadata, err := decodeMetadata(in.Metadata)
+	if err != nil {
+		return err
+	}
+	*s = Server{ID: in.ID, Type: in.Type, Metadata: metadata, Frontend: in.Frontend, Hostname: in.Hostname, State: StateUp}
+	s.extend(in.Cereus)
+	return nil
+}
+
+// extend reads what is under the "cereus" key, if that can be read.
+func (s *Server) extend(raw json.RawMessage) {
+	var ext serverExtension
+	if len(raw) == 0 || json.Unmarshal(raw, &ext) != nil {
+		return
+	}
+	s.Nonce, s.Caps, s.Weight = ext.Nonce, ext.Caps, max(ext.Weight, 0)
+	if ext.State != "" {
+		s.State = ext.State
+	}
+}
+
+func decodeMetadata(raw json.RawMessage) (map[string]string, error) {
+	metadata := map[string]string{}
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] == '"' {
+		return metadata, nil
+	}
+	if err := json.Unmarshal(raw, &metadata); err != nil {
+		return nil, fmt.Errorf("server metadata: %w", err)
+	}
+	if metadata == nil { // the value was null
+		metadata = map[string]string{}
+	}
+	return metadata, nil
+}
+
+var (
+	errBadKey   = errors.New("the key is not servers/<type>/<id>")
+	errTooBig   = errors.New("the value is too big for a server")
+	errMismatch = errors.New("the value names another server than its key")
+)
+
+// serverKey is the key of a server inside the etcd prefix.
+func serverKey(serverType, id string) string { return serversPrefix + serverType + "/" + id }
+
+// splitServerKey is the inverse of serverKey; it accepts what ValidServerName does.
+func splitServerKey(key string) (serverType, id string, err error) {
+	rest, ok := strings.CutPrefix(key, serversPrefix)
+	if !ok {
+		return "", "", errBadKey
+	}
+	serverType, id, ok = strings.Cut(rest, "/")
+	if !ok || !ValidServerName(serverType) || !ValidServerName(id) {
+		return "", "", errBadKey
+	}
+	return serverType, id, nil
+}
+
+// parseServer reads one entry of etcd: the key without the outer prefix, and
+// the value of the server that the key names.
+func parseServer(key string, value []byte) (*Server, error) {
+	serverType, id, err := splitServerKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(value) > maxServerValue {
+		return nil, errTooBig
+	}
+	s := new(Server)
+	if err := json.Unmarshal(value, s); err != nil {
+		return nil, err
+	}
+	if s.ID != id || s.Type != serverType {
+		return nil, errMismatch
+	}
+	return s, nil
+}
+
+// ValidServerName reports whether name can be the id or the type of a server:
+// 1 to 64 of A-Z a-z 0-9 _ . and -.
+func ValidServerName(name string) bool {
+	if len(name) == 0 || len(name) > 64 {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// state is the state with the zero value spelled out.
+func (s *Server) state() State {
+	if s.State == "" {
+		return StateUp
+	}
+	return s.State
+}
+
+// routable reports whether the server may be given work.
+func (s *Server) routable() bool {
+	state := s.state()
+	return state == StateUp || state == StateBusy
+}
+
+// clone is a copy that shares nothing with s.
+func (s *Server) clone() *Server {
+	c := *s
+	c.Metadata = maps.Clone(s.Metadata)
+	if c.Metadata == nil {
+		c.Metadata = map[string]string{}
+	}
+	c.Caps = slices.Clone(s.Caps)
+	return &c
+}
+
+// withState is a copy in another state; it shares metadata and caps, which
+// nobody changes.
+func (s *Server) withState(state State) *Server {
+	c := *s
+	c.State = state
+	return &c
+}
+
+// equal reports whether two values of a server say the same, Epoch included.
+func (s *Server) equal(o *Server) bool {
+	return s == o || s.Epoch == o.Epoch && s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
+		s.Hostname == o.Hostname && s.Nonce == o.Nonce && s.state() == o.state() && s.Weight == o.Weight &&
+		maps.Equal(s.Metadata, o.Metadata) && slices.Equal(s.Caps, o.Caps)
+}
+
+// validate checks what a server says of itself before others hear it.
+func (s *Server) validate() error {
+	switch {
+	case !ValidServerName(s.ID):
+		return fmt.Errorf("server id %q: use 1 to 64 of A-Z a-z 0-9 _ . -", s.ID)
+	case !ValidServerName(s.Type):
+		return fmt.Errorf("server type %q: use 1 to 64 of A-Z a-z 0-9 _ . -", s.Type)
+	}
+	value, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("server %s: %w", s.ID, err)
+	}
+	if len(value) > maxServerValue {
+		return fmt.Errorf("server %s: its metadata makes %d bytes, more than %d", s.ID, len(value), maxServerValue)
+	}
+	return nil
+}

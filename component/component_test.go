@@ -1,0 +1,437 @@
+package component_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/serializer"
+)
+
+type greeting struct {
+	Name string `json:"name"`
+}
+
+// Lobby has every shape of handler, a hook and methods that are none.
+type Lobby struct{ notified []string }
+
+func (l *Lobby) Join(_ context.Context, req *greeting) (*greeting, error) {
+	if req.Name == "" {
+		return nil, errs.New("GAME-1", "no name")
+	}
+	return &greeting{Name: "hello " + req.Name}, nil
+}
+
+func (l *Lobby) Echo(_ context.Context, body []byte) ([]byte, error) { return body, nil }
+func (l *Lobby) EchoTyped(_ context.Context, body []byte) (*greeting, error) {
+	return &greeting{string(body)}, nil
+}
+func (l *Lobby) Name(_ context.Context, req *greeting) ([]byte, error) { return []byte(req.Name), nil }
+func (l *Lobby) Plain(context.Context) ([]byte, error)                 { return []byte("plain"), nil }
+func (l *Lobby) Stats(context.Context) (*greeting, error)              { return &greeting{"stats"}, nil }
+func (l *Lobby) Nothing(context.Context, *greeting) (*greeting, error) { return nil, nil }
+func (l *Lobby) NoBytes(context.Context) ([]byte, error)               { return nil, nil }
+func (l *Lobby) Typing(_ context.Context, req *greeting)               { l.notified = append(l.notified, req.Name) }
+func (l *Lobby) Raw(_ context.Context, body []byte)                    { l.notified = append(l.notified, string(body)) }
+func (l *Lobby) Ping(context.Context)                                  { l.notified = append(l.notified, "ping") }
+func (l *Lobby) Init(context.Context) error                            { return nil }
+func (l *Lobby) Size(int) int                                          { return 0 }
+func (l *Lobby) Close() error                                          { return nil }
+
+func run(t *testing.T, table *component.Table, short, body string) (string, error) {
+	t.Helper()
+	m, ok := table.Handler(short)
+	require.True(t, ok, short)
+	arg, err := m.Decode([]byte(body), serializer.JSON())
+	require.NoError(t, err)
+	reply, err := m.Call(t.Context(), arg)
+	if err != nil {
+		return "", err
+	}
+	out, err := m.Encode(reply, serializer.JSON())
+	require.NoError(t, err)
+	return string(out), nil
+}
+
+func TestFoundShapes(t *testing.T) {
+	t.Parallel()
+	table, lobby := component.NewTable(), &Lobby{}
+	require.NoError(t, table.Register(lobby, component.WithName("lobby"), component.WithNameFunc(strings.ToLower)))
+	for _, c := range []struct{ short, in, out string }{
+		{"lobby.join", `{"name":"ann"}`, `{"name":"hello ann"}`},
+		{"lobby.echo", "any \x00", "any \x00"},
+		{"lobby.echotyped", "ann", `{"name":"ann"}`},
+		{"lobby.name", `{"name":"ann"}`, "ann"},
+		{"lobby.plain", "ignored", "plain"},
+		{"lobby.stats", "not json", `{"name":"stats"}`},
+	} {
+		out, err := run(t, table, c.short, c.in)
+		require.NoError(t, err, c.short)
+		require.Equal(t, c.out, out, c.short)
+	}
+	for _, short := range []string{"lobby.nothing", "lobby.nobytes"} {
+		_, err := run(t, table, short, "{}")
+		require.ErrorIs(t, err, errs.ErrNilReply, short)
+	}
+	for _, c := range []struct{ short, in string }{
+		{"lobby.typing", `{"name":"ann"}`}, {"lobby.raw", "raw"}, {"lobby.ping", ""},
+	} {
+		m, _ := table.Handler(c.short)
+		require.Equal(t, component.KindNotify, m.Kind)
+		out, err := run(t, table, c.short, c.in)
+		require.NoError(t, err)
+		require.Empty(t, out)
+	}
+	require.Equal(t, []string{"ann", "raw", "ping"}, lobby.notified)
+	_, err := run(t, table, "lobby.join", "{}")
+	require.ErrorIs(t, err, errs.New("GAME-1", "no name"))
+	for _, short := range []string{"lobby.init", "lobby.size", "lobby.close", "lobby.Join"} {
+		_, ok := table.Handler(short)
+		require.False(t, ok, short)
+	}
+	_, ok := table.Remote("lobby.join")
+	require.False(t, ok, "handlers and remotes are separate name spaces")
+}
+
+func TestDefaultNames(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(&Lobby{}))
+	_, ok := table.Handler("Lobby.Join")
+	require.True(t, ok)
+}
+
+type bad struct{}
+
+func (bad) Value(context.Context, greeting) (*greeting, error)            { return nil, nil }
+func (bad) OnlyError(context.Context, *greeting) error                    { return nil }
+func (bad) Many(context.Context, *greeting, *greeting) (*greeting, error) { return nil, nil }
+func (bad) Variadic(context.Context, ...*greeting) (*greeting, error)     { return nil, nil }
+func (bad) Swapped(context.Context, *greeting) (error, *greeting)         { return nil, nil } //nolint:revive,staticcheck // that is the point
+func (bad) Word(context.Context, *greeting) (string, error)               { return "", nil }
+func (bad) Double(context.Context, **greeting) (*greeting, error)         { return nil, nil }
+func (bad) AfterInit() error                                              { return nil }
+func (bad) Shutdown(context.Context)                                      {}
+func (bad) Good(context.Context, *greeting) (*greeting, error)            { return nil, nil }
+
+func TestEveryFaultIsReportedAndNothingIsAdded(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	err := table.Register(bad{}, component.WithConcurrent("Nobody"))
+	require.Error(t, err)
+	for _, text := range []string{
+		"method Value: its argument is component_test.greeting; it must be a pointer or []byte",
+		"method OnlyError: it must return nothing (notify) or a reply and an error",
+		"method Many: it takes 2 arguments after the context",
+		"method Variadic: it is variadic",
+		"method Swapped: it must return nothing",
+		"method Word: its reply is string",
+		"method Double: its argument is **component_test.greeting",
+		"method AfterInit: it has the name of a hook, whose signature is AfterInit(context.Context) error",
+		"method Shutdown: it has the name of a hook, whose signature is Shutdown(context.Context) error",
+		`WithConcurrent names "Nobody"; the methods are Good`,
+	} {
+		require.ErrorContains(t, err, text)
+	}
+	require.NotContains(t, err.Error(), "method Good")
+	require.Empty(t, table.Routes())
+	require.Empty(t, table.Components())
+}
+
+type byPointer struct{}
+
+func (*byPointer) Join(context.Context, *greeting) (*greeting, error) { return nil, nil }
+
+type idle struct{}
+
+func (idle) Size() int { return 0 }
+
+type hooked struct{ _ int }
+
+func (*hooked) Shutdown(context.Context) error { return nil }
+
+func TestRefusedComponents(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value any
+		opts  []component.Option
+		text  string
+	}{
+		"nil":            {nil, nil, "it is nil"},
+		"nil pointer":    {(*Lobby)(nil), nil, "nil pointer"},
+		"value":          {byPointer{}, nil, "register a pointer"},
+		"no methods":     {idle{}, nil, "it has no method of the shape"},
+		"unnamed":        {&struct{ idle }{}, nil, "its type has no name"},
+		"dotted service": {&Lobby{}, []component.Option{component.WithName("a.b")}, `service name "a.b" must be printable`},
+		"dotted method": {&Lobby{}, []component.Option{component.WithNameFunc(func(s string) string { return s + "." })},
+			`method name "Echo." must be printable`},
+		"no name": {&Lobby{}, []component.Option{component.WithNameFunc(func(string) string { return "" })}, "method name is empty"},
+		"long":    {&Lobby{}, []component.Option{component.WithName(strings.Repeat("x", 129))}, "has 129 bytes"},
+	} {
+		table := component.NewTable()
+		require.ErrorContains(t, table.Register(c.value, c.opts...), c.text, name)
+		require.Empty(t, table.Routes(), name)
+	}
+}
+
+func TestHooksAloneAreAComponent(t *testing.T) {
+	t.Parallel()
+	table, c := component.NewTable(), &hooked{}
+	require.NoError(t, table.Register(c))
+	require.NoError(t, table.RegisterRemote(c))
+	require.Equal(t, []any{c}, table.Components(), "known once")
+}
+
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(&byPointer{}, component.WithName("lobby")))
+	require.ErrorContains(t, table.Register(&Lobby{}, component.WithName("lobby")),
+		`"lobby.Join" is already registered by *component_test.byPointer`)
+	_, ok := table.Handler("lobby.Echo")
+	require.False(t, ok, "all or none")
+	require.NoError(t, table.RegisterRemote(&Lobby{}, component.WithName("lobby")), "remotes are another name space")
+	require.ErrorContains(t, component.NewTable().Register(&byPointerTwice{}, component.WithNameFunc(strings.ToLower)),
+		`"byPointerTwice.join" is already registered`)
+}
+
+type byPointerTwice struct{ byPointer }
+
+func (*byPointerTwice) JOIN(context.Context, *greeting) (*greeting, error) { return nil, nil }
+
+// room lists its routes; Secret would be found otherwise.
+type room struct {
+	Lobby
+	faulty bool
+}
+
+func (r *room) Secret(context.Context, *greeting) (*greeting, error) { return nil, nil }
+
+func (r *room) Routes(routes *component.Routes) {
+	component.Handle(routes, "join", r.Join, component.WithConcurrent())
+	component.Handle(routes, "nothing", r.Nothing)
+	component.Handle(routes, "stats", func(context.Context, *component.None) (*greeting, error) {
+		return &greeting{"stats"}, nil
+	})
+	component.HandleRaw(routes, "echo", r.Echo)
+	component.Notify(routes, "typing", r.Typing)
+	component.NotifyRaw(routes, "raw", r.Raw)
+	component.Remote(routes, "join", r.Join)
+	component.Remote(routes, "wrapped", func(_ context.Context, v *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+		return wrapperspb.String(v.GetValue() + "!"), nil
+	})
+	component.RemoteRaw(routes, "echo", r.Echo)
+	if r.faulty {
+		component.Handle[greeting, greeting](routes, "void", nil)
+		component.HandleRaw(routes, "named", r.Echo, component.WithConcurrent("echo"))
+		panic("too much")
+	}
+}
+
+func TestListedRoutes(t *testing.T) {
+	t.Parallel()
+	table, r := component.NewTable(), &room{}
+	require.NoError(t, table.Register(r, component.WithName("room")))
+	for _, c := range []struct{ short, in, out string }{
+		{"room.join", `{"name":"ann"}`, `{"name":"hello ann"}`},
+		{"room.stats", "not json", `{"name":"stats"}`},
+		{"room.echo", "any", "any"},
+		{"room.typing", `{"name":"ann"}`, ""},
+		{"room.raw", "raw", ""},
+	} {
+		out, err := run(t, table, c.short, c.in)
+		require.NoError(t, err, c.short)
+		require.Equal(t, c.out, out, c.short)
+	}
+	_, err := run(t, table, "room.nothing", "{}")
+	require.ErrorIs(t, err, errs.ErrNilReply)
+	_, err = run(t, table, "room.join", "{}")
+	require.ErrorIs(t, err, errs.New("GAME-1", ""))
+	require.Equal(t, []string{"ann", "raw"}, r.notified)
+	_, ok := table.Handler("room.Secret")
+	require.False(t, ok, "only what is listed can be reached")
+
+	join, _ := table.Handler("room.join")
+	require.True(t, join.Concurrent)
+	remote, ok := table.Remote("room.join")
+	require.True(t, ok)
+	require.False(t, remote.Concurrent)
+}
+
+func TestListingFaults(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.ErrorContains(t, table.Register(&room{faulty: true}), "method Routes panicked: too much")
+	require.Empty(t, table.Routes())
+	err := table.Register(twoFaults{})
+	require.ErrorContains(t, err, `"void": the function is nil`)
+	require.ErrorContains(t, err, `"named": WithConcurrent takes no names on a single route`)
+}
+
+type twoFaults struct{}
+
+func (twoFaults) Routes(r *component.Routes) {
+	component.Handle[greeting, greeting](r, "void", nil)
+	component.HandleRaw(r, "named", (&Lobby{}).Echo, component.WithConcurrent("echo"))
+}
+
+type remotes struct{}
+
+func (remotes) Wrapped(_ context.Context, v *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+	return wrapperspb.String(v.GetValue() + "!"), nil
+}
+
+func TestRemotesSpeakProtobufWhateverTheSerializer(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.RegisterRemote(remotes{}, component.WithName("found"), component.WithNameFunc(strings.ToLower)))
+	require.NoError(t, table.RegisterRemote(&room{}, component.WithName("listed")))
+	for _, short := range []string{"found.wrapped", "listed.wrapped"} {
+		m, ok := table.Remote(short)
+		require.True(t, ok, short)
+		arg, err := m.Decode([]byte("\x0a\x02hi"), serializer.JSON())
+		require.NoError(t, err)
+		reply, err := m.Call(t.Context(), arg)
+		require.NoError(t, err)
+		out, err := m.Encode(reply, serializer.JSON())
+		require.NoError(t, err)
+		require.Equal(t, "\x0a\x03hi!", string(out))
+		_, err = m.Decode([]byte("\xff"), serializer.JSON())
+		require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	}
+	m, _ := table.Remote("listed.join")
+	arg, err := m.Decode([]byte(`{"name":"ann"}`), serializer.JSON())
+	require.NoError(t, err, "other types go through the serializer")
+	require.Equal(t, &greeting{"ann"}, arg)
+}
+
+func TestConcurrent(t *testing.T) {
+	t.Parallel()
+	concurrent := func(opts ...component.Option) (names []string) {
+		table := component.NewTable()
+		require.NoError(t, table.Register(&Lobby{}, append(opts, component.WithNameFunc(strings.ToLower))...))
+		for _, info := range table.Routes() {
+			if info.Concurrent {
+				names = append(names, info.Short)
+			}
+		}
+		return names
+	}
+	require.Empty(t, concurrent())
+	require.Equal(t, []string{"Lobby.echo", "Lobby.join"}, concurrent(component.WithConcurrent("join", "echo")))
+	require.Len(t, concurrent(component.WithConcurrent()), 11)
+}
+
+func TestRoutesListing(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(&room{}, component.WithName("room")))
+	routes := table.Routes()
+	require.Len(t, routes, 9)
+	require.Equal(t, component.Info{
+		Short: "room.join", Kind: component.KindRequest, Concurrent: true,
+		Argument: "*component_test.greeting", Reply: "*component_test.greeting", Component: "*component_test.room",
+	}, routes[1])
+	require.Equal(t, component.Info{
+		Short: "room.stats", Kind: component.KindRequest,
+		Reply: "*component_test.greeting", Component: "*component_test.room",
+	}, routes[4])
+	require.Equal(t, "room.echo", routes[6].Short)
+	require.True(t, routes[6].Remote)
+	require.Equal(t, "request", component.KindRequest.String())
+	require.Equal(t, "notify", component.KindNotify.String())
+}
+
+func TestArgumentsOfTheWrongType(t *testing.T) {
+	t.Parallel()
+	found, explicit := component.NewTable(), component.NewTable()
+	require.NoError(t, found.Register(&Lobby{}, component.WithName("x"), component.WithNameFunc(strings.ToLower)))
+	require.NoError(t, explicit.Register(&room{}, component.WithName("x")))
+	for _, table := range []*component.Table{found, explicit} {
+		for _, short := range []string{"x.join", "x.echo", "x.typing", "x.raw"} {
+			m, ok := table.Handler(short)
+			require.True(t, ok)
+			_, err := m.Call(t.Context(), 7)
+			require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
+			require.ErrorContains(t, err, short+" takes ")
+			require.ErrorContains(t, err, "but a pipeline passed int")
+		}
+		m, _ := table.Handler("x.join")
+		_, err := m.Call(t.Context(), nil)
+		require.ErrorContains(t, err, "<nil>")
+		m, _ = table.Handler("x.echo")
+		reply, err := m.Call(t.Context(), []byte{})
+		require.NoError(t, err, "empty is not nil")
+		require.Equal(t, []byte{}, reply)
+	}
+}
+
+// broken is a type whose own code panics.
+type broken struct{}
+
+func (*broken) UnmarshalJSON([]byte) error   { panic("in") }
+func (*broken) MarshalJSON() ([]byte, error) { panic("out") }
+
+type breaker struct{}
+
+func (breaker) Do(context.Context, *broken) (*broken, error) { return &broken{}, nil }
+
+func TestN19_PanicsInCodecs(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(breaker{}))
+	m, _ := table.Handler("breaker.Do")
+	_, err := m.Decode([]byte("{}"), serializer.JSON())
+	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	require.EqualError(t, err, "in")
+	_, err = m.Encode(&broken{}, serializer.JSON())
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
+	require.EqualError(t, err, "out")
+	_, err = m.Encode(make(chan int), serializer.JSON())
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
+}
+
+func TestErrorsKeepTheirIdentity(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("mine")
+	table := component.NewTable()
+	require.NoError(t, table.Register(failing{cause}))
+	m, _ := table.Handler("failing.Do")
+	_, err := m.Call(t.Context(), &greeting{})
+	require.ErrorIs(t, err, cause)
+}
+
+type failing struct{ err error }
+
+func (f failing) Do(context.Context, *greeting) (*greeting, error) { return &greeting{}, f.err }
+
+func TestLookupsDuringRegistration(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 1000 {
+				table.Handler("lobby.Join")
+				table.Remote("lobby.Join")
+			}
+		})
+	}
+	for name := range strings.SplitSeq("abcdefghij", "") {
+		wg.Go(func() {
+			if err := table.Register(&Lobby{}, component.WithName(name)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, table.Components(), 10)
+	require.Len(t, table.Routes(), 110)
+}

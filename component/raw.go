@@ -1,0 +1,63 @@
+package component
+
+import (
+	"context"
+
+	"github.com/cereus-game/cereus/errs"
+)
+
+const bytesType = "[]byte"
+
+// The shapes without types of the application need no reflection to be called.
+
+func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, error), remote bool) *Method {
+	m := &Method{Name: name, Kind: KindRequest, remote: remote, arg: argRaw, argType: bytesType, outType: bytesType}
+	m.call = func(ctx context.Context, arg any) (any, error) {
+		body, ok := arg.([]byte)
+		if !ok && arg != nil {
+			return nil, m.wrongArgument(arg)
+		}
+		return rawReply(fn(ctx, body))
+	}
+	return m
+}
+
+func rawNotifyMethod(name string, fn func(context.Context, []byte), remote bool) *Method {
+	m := &Method{Name: name, Kind: KindNotify, remote: remote, arg: argRaw, argType: bytesType}
+	m.call = func(ctx context.Context, arg any) (any, error) {
+		body, ok := arg.([]byte)
+		if !ok && arg != nil {
+			return nil, m.wrongArgument(arg)
+		}
+		fn(ctx, body)
+		return nil, nil
+	}
+	return m
+}
+
+func plainRequestMethod(name string, fn func(context.Context) ([]byte, error), remote bool) *Method {
+	m := &Method{Name: name, Kind: KindRequest, remote: remote, arg: argNone, outType: bytesType}
+	m.call = func(ctx context.Context, _ any) (any, error) {
+		return rawReply(fn(ctx))
+	}
+	return m
+}
+
+func plainNotifyMethod(name string, fn func(context.Context), remote bool) *Method {
+	m := &Method{Name: name, Kind: KindNotify, remote: remote, arg: argNone}
+	m.call = func(ctx context.Context, _ any) (any, error) {
+		fn(ctx)
+		return nil, nil
+	}
+	return m
+}
+
+func rawReply(reply []byte, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	if reply == nil {
+		return nil, errs.ErrNilReply
+	}
+	return reply, nil
+}

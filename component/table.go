@@ -1,0 +1,200 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Table holds the handlers and the remotes of one app. Looking up is lock-free
+// and may go on while components are registered. Use [NewTable].
+type Table struct {
+	mu         sync.Mutex // guards registration: check for duplicates, then publish
+	handlers   atomic.Pointer[map[string]*Method]
+	remotes    atomic.Pointer[map[string]*Method]
+	components []any
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	t := &Table{}
+	t.handlers.Store(&map[string]*Method{})
+	t.remotes.Store(&map[string]*Method{})
+	return t
+}
+
+// Register adds the handlers of c, found or listed (see the package comment).
+// A component that lists its routes may list remotes too; they become remotes.
+// All faults come back joined, and then nothing was added: a method that looks
+// like a handler but is none, a name that is taken or cannot stand in a route,
+// a hook with the wrong signature, a component without any method.
+func (t *Table) Register(c any, opts ...Option) error {
+	return t.register(c, opts, asHandlers)
+}
+
+// RegisterRemote adds the remotes of c, under the same rules as Register.
+func (t *Table) RegisterRemote(c any, opts ...Option) error {
+	return t.register(c, opts, asRemotes)
+}
+
+// Handler returns the handler registered as "service.method".
+func (t *Table) Handler(short string) (*Method, bool) {
+	m, ok := (*t.handlers.Load())[short]
+	return m, ok
+}
+
+// Remote returns the remote registered as "service.method".
+func (t *Table) Remote(short string) (*Method, bool) {
+	m, ok := (*t.remotes.Load())[short]
+	return m, ok
+}
+
+// Components returns every registered component once, in the order of
+// registration, for the lifecycle hooks.
+func (t *Table) Components() []any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.components)
+}
+
+// Info describes one route of a table.
+type Info struct {
+	Short      string // "service.method"
+	Kind       Kind
+	Remote     bool
+	Concurrent bool
+	Argument   string // Go type; "" when there is none
+	Reply      string // Go type; "" for a notify
+	Component  string // Go type
+}
+
+// Routes lists every handler and then every remote, each sorted by name.
+func (t *Table) Routes() []Info {
+	var infos []Info
+	for _, methods := range []map[string]*Method{*t.handlers.Load(), *t.remotes.Load()} {
+		for _, short := range slices.Sorted(maps.Keys(methods)) {
+			infos = append(infos, methods[short].info())
+		}
+	}
+	return infos
+}
+
+func (m *Method) info() Info {
+	return Info{
+		Short: m.Short(), Kind: m.Kind, Remote: m.remote, Concurrent: m.Concurrent,
+		Argument: m.argType, Reply: m.outType, Component: m.owner,
+	}
+}
+
+type role uint8
+
+const (
+	asHandlers role = iota
+	asRemotes
+)
+
+func (t *Table) register(c any, opts []Option, as role) error {
+	o := options{}
+	for _, opt := range opts {
+		opt.applyComponent(&o)
+	}
+	methods, err := collect(c, &o, as)
+	if err != nil {
+		return fmt.Errorf("component %T: %w", c, err)
+	}
+	if err := t.publish(c, methods); err != nil {
+		return fmt.Errorf("component %T: %w", c, err)
+	}
+	return nil
+}
+
+// collect finds and names the methods of c and checks everything that does not
+// depend on other components.
+func collect(c any, o *options, as role) ([]*Method, error) {
+	if err := checkComponent(c); err != nil {
+		return nil, err
+	}
+	service, err := serviceName(c, o.service)
+	if err != nil {
+		return nil, err
+	}
+	var methods []*Method
+	if r, ok := c.(Router); ok {
+		methods, err = listed(r)
+	} else {
+		methods, err = found(c, o.nameFunc, as == asRemotes)
+	}
+	faults := []error{err, checkHooks(c)}
+	if len(methods) == 0 && err == nil && !hasHooks(c) {
+		faults = append(faults, errors.New("it has no method of the shape func(context.Context, *Request) (*Reply, error)"))
+	}
+	for _, m := range methods {
+		m.Service, m.owner = service, fmt.Sprintf("%T", c)
+		faults = append(faults, checkName("method", m.Name))
+	}
+	faults = append(faults, free(methods, o.concurrent))
+	return methods, errors.Join(faults...)
+}
+
+// publish puts the methods into the table, all or none.
+func (t *Table) publish(c any, methods []*Method) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	handlers, remotes := maps.Clone(*t.handlers.Load()), maps.Clone(*t.remotes.Load())
+	var faults []error
+	for _, m := range methods {
+		into := handlers
+		if m.remote {
+			into = remotes
+		}
+		if other, taken := into[m.Short()]; taken {
+			faults = append(faults, fmt.Errorf("%q is already registered by %s", m.Short(), other.owner))
+		}
+		into[m.Short()] = m
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	t.handlers.Store(&handlers)
+	t.remotes.Store(&remotes)
+	t.remember(c)
+	return nil
+}
+
+func (t *Table) remember(c any) {
+	known := func(other any) bool {
+		return reflect.TypeOf(c).Comparable() && reflect.TypeOf(other) == reflect.TypeOf(c) && other == c
+	}
+	if !slices.ContainsFunc(t.components, known) {
+		t.components = append(t.components, c)
+	}
+}
+
+// free marks the methods named by WithConcurrent.
+func free(methods []*Method, all []Concurrency) error {
+	var faults []error
+	for _, c := range all {
+		for _, m := range methods {
+			m.Concurrent = m.Concurrent || len(c.methods) == 0 || slices.Contains(c.methods, m.Name)
+		}
+		for _, name := range c.methods {
+			if !slices.ContainsFunc(methods, func(m *Method) bool { return m.Name == name }) {
+				faults = append(faults, fmt.Errorf("WithConcurrent names %q; the methods are %s", name, names(methods)))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func names(methods []*Method) string {
+	list := make([]string, len(methods))
+	for i, m := range methods {
+		list[i] = m.Name
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,154 @@
+package config
+
+import "time"
+
+// Config is the tree of all settings. Default and Load return complete, valid
+// values; one that was changed by hand can be checked with Validate.
+//
+// Struct tags are the schema: key is one part of the dotted key, default and
+// unit are what the documentation shows, pitaya is Pitaya's default where ours
+// differs, validate is checked by Load, doc says what the setting does.
+type Config struct {
+	// Root is the first part of every key, "cereus" or "pitaya". Load sets it.
+	Root string
+
+	SerializerType   SerializerType   `key:"serializertype" default:"json" validate:"oneof=json protobuf" doc:"payload codec of clients: json (1) or protobuf (2)"`
+	Heartbeat        Heartbeat        `key:"heartbeat"`
+	Handler          Handler          `key:"handler"`
+	DefaultPipelines DefaultPipelines `key:"defaultpipelines"`
+	Buffer           Buffer           `key:"buffer"`
+	Session          Session          `key:"session"`
+	Acceptor         Acceptor         `key:"acceptor"`
+	Conn             Conn             `key:"conn"`
+	Errors           Errors           `key:"errors"`
+	Boot             Boot             `key:"boot"`
+	Shutdown         Shutdown         `key:"shutdown"`
+	Admin            Admin            `key:"admin"`
+	Metrics          Metrics          `key:"metrics"`
+	Cluster          Cluster          `key:"cluster"`
+	Groups           Groups           `key:"groups"`
+}
+
+// SerializerType names the payload codec. Files may also say 1 or 2, as Pitaya does.
+type SerializerType string
+
+// The serializers that a configuration can name.
+const (
+	SerializerJSON     SerializerType = "json"
+	SerializerProtobuf SerializerType = "protobuf"
+)
+
+// Heartbeat is how clients are kept and found dead (wire.md 2.5).
+type Heartbeat struct {
+	Interval time.Duration `key:"interval" default:"30s" validate:"gte=1s,wholeseconds" doc:"time between heartbeats, announced to clients; a silent client is closed after 2 to 3 intervals"`
+}
+
+// Handler is how messages are encoded for clients.
+type Handler struct {
+	Messages Messages `key:"messages"`
+}
+
+// Messages is the compression of message bodies (wire.md 3.5).
+type Messages struct {
+	Compression          bool `key:"compression" default:"false" pitaya:"true" doc:"deflate message bodies to clients when that makes them smaller"`
+	CompressionThreshold int  `key:"compressionthreshold" default:"1024" unit:"bytes" validate:"gte=0" doc:"smallest body that compression is tried on"`
+}
+
+// DefaultPipelines are the middleware that can be switched on here.
+type DefaultPipelines struct {
+	StructValidation StructValidation `key:"structvalidation"`
+}
+
+// StructValidation checks the validate tags of handler arguments.
+type StructValidation struct {
+	Enabled bool `key:"enabled" default:"false" doc:"check the validate tags of handler arguments before the handler runs"`
+}
+
+// Buffer is what waits for a slow client.
+type Buffer struct {
+	Agent AgentBuffer `key:"agent"`
+}
+
+// AgentBuffer bounds the write queue of one session. Beyond it the connection
+// is closed with reason "slow".
+type AgentBuffer struct {
+	Messages    int           `key:"messages" default:"256" pitaya:"100" validate:"gte=1" doc:"most messages in the write queue of a session"`
+	Bytes       int           `key:"bytes" default:"1MiB" unit:"bytes" validate:"gte=4096" doc:"most bytes in the write queue of a session"`
+	ConnTimeout time.Duration `key:"conntimeout" default:"5s" pitaya:"10s" validate:"gte=1ms" doc:"write deadline of a connection; one that takes longer is closed"`
+}
+
+// Session is what holds for players.
+type Session struct {
+	Unique bool `key:"unique" default:"true" doc:"a uid has one session in the cluster: a new one kicks the old"`
+}
+
+// Acceptor is what holds for every listening socket.
+type Acceptor struct {
+	ProxyProtocol bool          `key:"proxyprotocol" default:"false" doc:"expect a PROXY protocol header (v1 or v2) on new connections"`
+	ProxyTimeout  time.Duration `key:"proxytimeout" default:"1s" validate:"gte=1ms" doc:"longest wait for the PROXY header"`
+}
+
+// Conn is what one client connection may do.
+type Conn struct {
+	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms" doc:"deadline for each of TLS handshake, HTTP header and game handshake"`
+	Mailbox          int           `key:"mailbox" default:"64" validate:"gte=1" doc:"messages of a session that wait for their handler; beyond them its connection is not read"`
+	Limits           Limits        `key:"limits"`
+	RateLimiting     RateLimiting  `key:"ratelimiting"`
+}
+
+// Limits bounds what a client may send.
+type Limits struct {
+	Packet     int `key:"packet" default:"64KiB" unit:"bytes" validate:"gte=1,lte=16777215" doc:"largest packet body from a client (the protocol allows 2^24-1)"`
+	Handshake  int `key:"handshake" default:"4KiB" unit:"bytes" validate:"gte=2,lte=16777215" doc:"largest packet body before the handshake is complete"`
+	HTTPHeader int `key:"httpheader" default:"8KiB" unit:"bytes" validate:"gte=512" doc:"largest HTTP header of a WebSocket upgrade"`
+	Inflated   int `key:"inflated" default:"1MiB" unit:"bytes" validate:"gte=1" doc:"largest message body after inflating"`
+	Ratio      int `key:"ratio" default:"10" validate:"gte=1" doc:"largest inflated size as a multiple of the compressed size"`
+}
+
+// RateLimiting bounds the packets of one connection. It acts where the
+// application asked for it, as in Pitaya.
+type RateLimiting struct {
+	Limit        int           `key:"limit" default:"20" validate:"gte=1" doc:"packets a rate-limited connection may send in one interval"`
+	Interval     time.Duration `key:"interval" default:"1s" validate:"gte=1ms" doc:"the interval that conn.ratelimiting.limit counts in"`
+	ForceDisable bool          `key:"forcedisable" default:"false" doc:"switch rate limiting off wherever the application asked for it"`
+}
+
+// Errors is what errors tell clients.
+type Errors struct {
+	HidePanics bool `key:"hidepanics" default:"false" doc:"answer a panic of a handler with a fixed text instead of the panic's value"`
+}
+
+// Boot is how long a start may take.
+type Boot struct {
+	Timeout time.Duration `key:"timeout" default:"30s" validate:"gte=1ms" doc:"how long etcd and NATS are tried again at the start before it fails"`
+}
+
+// Shutdown is how long a stop may take.
+type Shutdown struct {
+	Timeout time.Duration `key:"timeout" default:"30s" validate:"gte=1ms" doc:"longest graceful shutdown: sessions drain and accepted calls are answered until then"`
+}
+
+// Admin is the HTTP address for operators.
+type Admin struct {
+	Address string `key:"address" default:"" validate:"omitempty,admin_address" doc:"address of /healthz, /readyz and /metrics; empty is off, a bare port (:9090 or 9090) listens on loopback only"`
+	Pprof   bool   `key:"pprof" default:"false" doc:"serve /debug/pprof on the admin address too"`
+}
+
+// Groups is where sets of uids are kept.
+type Groups struct {
+	Etcd   GroupsEtcd   `key:"etcd"`
+	Memory GroupsMemory `key:"memory"`
+}
+
+// GroupsEtcd is groups kept in etcd (wire.md 12.2).
+type GroupsEtcd struct {
+	Endpoints          []string      `key:"endpoints" default:"localhost:2379" validate:"min=1,dive,required" doc:"etcd endpoints for groups"`
+	DialTimeout        time.Duration `key:"dialtimeout" default:"5s" validate:"gte=1ms" doc:"longest wait for a connection to etcd"`
+	Prefix             string        `key:"prefix" default:"{root}/" doc:"put before every key of groups, verbatim"`
+	TransactionTimeout time.Duration `key:"transactiontimeout" default:"5s" validate:"gte=1ms" doc:"longest single operation on etcd"`
+}
+
+// GroupsMemory is groups kept in this process.
+type GroupsMemory struct {
+	TickDuration time.Duration `key:"tickduration" default:"30s" validate:"gte=1ms" doc:"how often groups whose time has run out are removed"`
+}

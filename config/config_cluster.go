@@ -1,0 +1,132 @@
+package config
+
+import "time"
+
+// Cluster is what servers are to each other.
+type Cluster struct {
+	Info   Info      `key:"info"`
+	NATS   NATS      `key:"nats"`
+	Window Window    `key:"window"`
+	RPC    RPC       `key:"rpc"`
+	SD     Discovery `key:"sd"`
+}
+
+// Info describes this server to others.
+type Info struct {
+	Region string `key:"region" default:"" doc:"region of this server, told to others in its metadata"`
+}
+
+// NATS is what all NATS connections of a server share.
+type NATS struct {
+	Prefix string `key:"prefix" default:"{root}/" validate:"nats_prefix" doc:"put before every NATS subject, verbatim; servers that are to meet have the same"`
+}
+
+// Window bounds unanswered forwards (design section 4).
+type Window struct {
+	Session int `key:"session" default:"32" validate:"gte=1" doc:"most unanswered forwards of one session to one server"`
+	Server  int `key:"server" default:"1024" validate:"gte=1" doc:"most unanswered forwards of this frontend to one server"`
+	Pitaya  int `key:"pitaya" default:"48" validate:"gte=1" doc:"the same to a Pitaya server, which drops what is beyond its buffers"`
+}
+
+// RPC is the calls between servers.
+type RPC struct {
+	Client RPCClient `key:"client"`
+	Server RPCServer `key:"server"`
+}
+
+// RPCClient is the calling side.
+type RPCClient struct {
+	NATS NATSClient `key:"nats"`
+}
+
+// RPCServer is the called side.
+type RPCServer struct {
+	Concurrency     int        `key:"concurrency" default:"1024" validate:"gte=1" doc:"remotes that run at once; what arrives beyond is answered with Busy"`
+	LoopbackEnabled bool       `key:"loopbackenabled" default:"false" doc:"allow calls that this server itself serves"`
+	NATS            NATSServer `key:"nats"`
+}
+
+// NATSClient is the NATS connection of the calling side.
+type NATSClient struct {
+	NATSConnection
+	RequestTimeout time.Duration `key:"requesttimeout" default:"5s" validate:"gte=1ms" doc:"deadline of a call whose caller has set none"`
+}
+
+// NATSServer is the NATS connection of the called side.
+type NATSServer struct {
+	NATSConnection
+}
+
+// NATSConnection is how a connection to NATS is made, watched and rebuilt.
+type NATSConnection struct {
+	Connect                string        `key:"connect" default:"nats://localhost:4222" validate:"required" doc:"NATS servers, URLs separated by commas; may carry user and password, which are never printed"`
+	ConnectionTimeout      time.Duration `key:"connectiontimeout" default:"2s" validate:"gte=1ms" doc:"longest wait for one connection attempt"`
+	MaxReconnectionRetries int           `key:"maxreconnectionretries" default:"-1" pitaya:"15" validate:"gte=-1" doc:"reconnect attempts per NATS server before the connection is given up and the server stops; -1 is forever"`
+	WebsocketCompression   bool          `key:"websocketcompression" default:"true" doc:"compress when connect is a ws:// or wss:// URL"`
+	ReconnectWait          time.Duration `key:"reconnectwait" default:"100ms" pitaya:"1s" validate:"gte=0" doc:"pause before each reconnect attempt"`
+	ReconnectJitter        time.Duration `key:"reconnectjitter" default:"400ms" pitaya:"100ms" validate:"gte=0" doc:"random time added to reconnectwait"`
+	ReconnectJitterTLS     time.Duration `key:"reconnectjittertls" default:"400ms" pitaya:"1s" validate:"gte=0" doc:"random time added to reconnectwait on TLS connections"`
+	PingInterval           time.Duration `key:"pinginterval" default:"1s" pitaya:"2m" validate:"gte=1ms" doc:"time between pings that find a dead NATS connection"`
+	MaxPingsOutstanding    int           `key:"maxpingsoutstanding" default:"2" pitaya:"3" validate:"gte=1" doc:"unanswered pings after which the connection is dead"`
+	FlusherTimeout         time.Duration `key:"flushertimeout" default:"1s" validate:"gte=1ms" doc:"longest single write to NATS; a longer one means a dead connection"`
+}
+
+// Discovery is who is in the cluster.
+type Discovery struct {
+	Etcd EtcdDiscovery `key:"etcd"`
+}
+
+// OnLoss says what a server does when it has lost its lease.
+type OnLoss string
+
+// What a server may do about a lost lease (design section 3, "Who dies").
+const (
+	OnLossContinue OnLoss = "continue" // calls go on over the last view, registration is retried forever
+	OnLossFence    OnLoss = "fence"    // the same, but no new players are taken
+	OnLossExit     OnLoss = "exit"     // Pitaya's way: after grantlease.maxretries the app ends
+)
+
+// EtcdDiscovery is service discovery in etcd (wire.md 6).
+type EtcdDiscovery struct {
+	Endpoints            []string      `key:"endpoints" default:"localhost:2379" validate:"min=1,dive,required" doc:"etcd endpoints"`
+	User                 string        `key:"user" default:"" doc:"etcd user; used when pass is set too"`
+	Pass                 Secret        `key:"pass" default:"" doc:"password of the etcd user"`
+	DialTimeout          time.Duration `key:"dialtimeout" default:"5s" validate:"gte=1ms" doc:"longest wait for a connection to etcd"`
+	Prefix               string        `key:"prefix" default:"{root}/" doc:"put before every key, verbatim; servers that are to meet have the same"`
+	Heartbeat            EtcdHeartbeat `key:"heartbeat"`
+	SyncServers          SyncServers   `key:"syncservers"`
+	Revoke               Revoke        `key:"revoke"`
+	GrantLease           GrantLease    `key:"grantlease"`
+	Shutdown             EtcdShutdown  `key:"shutdown"`
+	ServerTypesBlacklist []string      `key:"servertypesblacklist" default:"" validate:"dive,required" doc:"server types that this server does not want to see"`
+	OnLoss               OnLoss        `key:"onloss" default:"continue" validate:"oneof=continue fence exit" doc:"what a lost lease means: continue (calls go on, registering is retried forever), fence (also take no new players) or exit (end after grantlease.maxretries; implied when that key is set)"`
+}
+
+// EtcdHeartbeat keeps this server's entry alive.
+type EtcdHeartbeat struct {
+	TTL time.Duration `key:"ttl" default:"60s" validate:"gte=1s" doc:"lifetime of the lease: a crashed server is gone after it; 5s is recommended"`
+	Log bool          `key:"log" default:"false" doc:"log every renewal of the lease at debug level"`
+}
+
+// SyncServers compares the view with etcd from time to time.
+type SyncServers struct {
+	Interval    time.Duration `key:"interval" default:"120s" validate:"gte=1s" doc:"time between full comparisons of the view with etcd"`
+	Parallelism int           `key:"parallelism" default:"10" validate:"gte=1" doc:"most requests to etcd at once in such a comparison"`
+}
+
+// Revoke gives up the lease at shutdown.
+type Revoke struct {
+	Timeout time.Duration `key:"timeout" default:"5s" validate:"gte=1ms" doc:"longest wait for etcd when leaving"`
+}
+
+// GrantLease gets a lease, first or again.
+type GrantLease struct {
+	Timeout       time.Duration `key:"timeout" default:"60s" validate:"gte=1ms" doc:"longest wait for a lease; a later answer is not used"`
+	MaxRetries    int           `key:"maxretries" default:"15" validate:"gte=0" doc:"attempts to get a lost lease again before the server ends; only with onloss exit, which setting this implies"`
+	RetryInterval time.Duration `key:"retryinterval" default:"5s" validate:"gte=1ms" doc:"longest pause between such attempts"`
+}
+
+// EtcdShutdown is the pause between leaving and stopping.
+type EtcdShutdown struct {
+	Delay time.Duration `key:"delay" default:"300ms" validate:"gte=0" doc:"time that others have to notice that this server left, before it refuses calls"`
+}

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// unknown says what a key that is not known may have meant.
+func (l *loader) unknown(key string) string {
+	if l.schema.isSection(key) {
+		return "is a section, not a setting: name one below it, such as " + l.firstBelow(key)
+	}
+	return "is not a known key: did you mean " + l.root + "." + l.nearest(key, func(known string) string { return known }) + "?"
+}
+
+func (l *loader) unknownEnv(name string) string {
+	as := func(key string) string { return envName(l.root, key) }
+	return "is not a known variable: did you mean " + as(l.nearest(name, as)) + "?"
+}
+
+func (l *loader) firstBelow(section string) string {
+	for _, leaf := range l.schema.leaves {
+		if strings.HasPrefix(leaf.key, section+".") {
+			return l.root + "." + leaf.key
+		}
+	}
+	return l.root
+}
+
+// nearest is the setting whose name, as written by as, is the fewest edits from name.
+func (l *loader) nearest(name string, as func(key string) string) string {
+	best, least := "", -1
+	for _, leaf := range l.schema.leaves {
+		if d := levenshtein.Distance(name, as(leaf.key), nil); least < 0 || d < least {
+			best, least = leaf.key, d
+		}
+	}
+	return best
+}

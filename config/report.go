@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Report is what Load has to tell besides the configuration. Log it once.
+type Report struct {
+	// Ignored are keys that are accepted and mean nothing here.
+	Ignored []Note
+	// Renamed are keys that have another name now; their values count.
+	Renamed []Note
+	// Warnings are settings that do something other than one may expect.
+	Warnings []Note
+
+	root    string
+	origins map[string]string
+}
+
+// Note is one line of a Report.
+type Note struct {
+	Key    string // with the root
+	Origin string // "file x.yaml", "environment CEREUS_X" or "code"
+	Text   string
+}
+
+// String is the note in one line.
+func (n Note) String() string { return fmt.Sprintf("%s (%s): %s", n.Key, n.Origin, n.Text) }
+
+// Explicit reports whether the key, with or without the root, was set by code,
+// environment or file, be it to its default.
+func (r *Report) Explicit(key string) bool { return r.Origin(key) != "" }
+
+// Origin tells where the key, with or without the root, was set: "code",
+// "environment NAME" or "file NAME", "" for a default.
+func (r *Report) Origin(key string) string {
+	return r.origins[strings.TrimPrefix(strings.ToLower(key), r.root+".")]
+}
+
+// Fault is one thing that is wrong with a configuration. Load and Validate
+// return all of them joined.
+type Fault struct {
+	Key    string // with the root
+	Value  string // as it was given; hidden when it is secret, "" when it does not matter
+	Want   string // what would be right
+	Origin string // "file x.yaml", "environment CEREUS_X", "code" or "default"
+}
+
+// Error is the fault in one line.
+func (f *Fault) Error() string {
+	text := "config: " + f.Key
+	if f.Value != "" {
+		text += " = " + f.Value
+	}
+	if f.Origin != "" {
+		text += " (" + f.Origin + ")"
+	}
+	return text + ": " + f.Want
+}
+
+// at says which setting the fault is about and where its value came from.
+func (f *Fault) at(key, origin string) *Fault {
+	f.Key, f.Origin = key, origin
+	return f
+}
+
+// show is a value as errors print it: short, quoted, without credentials.
+func (l leaf) show(raw any) string {
+	if l.secret() {
+		return hidden
+	}
+	text := printable(raw)
+	if runes := []rune(text); len(runes) > 80 {
+		text = string(runes[:80]) + "..."
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// printable is a value as text without the credentials of URLs.
+func printable(raw any) string {
+	if text, ok := scalar(raw); ok {
+		return maskUser(text)
+	}
+	list, err := parseList(raw)
+	if err != nil {
+		return fmt.Sprint(raw)
+	}
+	items := list.([]string)
+	for i := range items {
+		items[i] = maskUser(items[i])
+	}
+	return strings.Join(items, ",")
+}
+
+// maskUser hides the user and password, or token, of URLs.
+func maskUser(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return text
+	}
+	scheme := ""
+	if i := strings.Index(text[:at], "://"); i >= 0 {
+		scheme = text[:i+3]
+	}
+	return scheme + hidden + text[at:]
+}

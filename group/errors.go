@@ -1,0 +1,21 @@
+package group
+
+import "github.com/cereus-game/cereus/errs"
+
+// The errors of groups; errors.Is knows them on both sides of a call.
+var (
+	// ErrExists: Create of a group that is there.
+	ErrExists = errs.New(errs.CodeConflict, "group already exists")
+	// ErrNotFound: the group was never made, was deleted, or its ttl ran out.
+	ErrNotFound = errs.New(errs.CodeNotFound, "group not found")
+	// ErrMemberExists: Add of a member.
+	ErrMemberExists = errs.New(errs.CodeConflict, "member already exists in group")
+	// ErrMemberNotFound: Remove of someone who is not a member.
+	ErrMemberNotFound = errs.New(errs.CodeNotFound, "member not found in the group")
+	// ErrNoTTL: RenewTTL of a group that was made without one.
+	ErrNoTTL = errs.New(errs.CodeBadRequest, "group has no ttl")
+	// ErrIllegalTTL: a ttl that is not above zero, or above MaxTTL.
+	ErrIllegalTTL = errs.New(errs.CodeBadRequest, "illegal ttl")
+	// ErrIllegalName: the name is empty, too long or not printable UTF-8.
+	ErrIllegalName = errs.New(errs.CodeBadRequest, "illegal group name")
+)

@@ -1,0 +1,136 @@
+package group
+
+import (
+	"context"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	// DefaultPrefix is the default of EtcdParams.Prefix (config key
+	// groups.etcd.prefix).
+	DefaultPrefix = "cereus/"
+	// DefaultTransactionTimeout is the default of EtcdParams.TransactionTimeout
+	// (config key groups.etcd.transactiontimeout).
+	DefaultTransactionTimeout = 5 * time.Second
+	// membersPage is how many members one read asks etcd for: below its limit for
+	// one message at the longest uids.
+	membersPage = 2000
+)
+
+// EtcdParams configure [NewEtcdStore].
+type EtcdParams struct {
+	// Client is connected to etcd. It stays the caller's, who closes it after the
+	// last use of the store.
+	Client *clientv3.Client
+	// Prefix stands before every key, verbatim; [DefaultPrefix] when empty.
+	Prefix string
+	// TransactionTimeout bounds every operation, for Members every page of it;
+	// [DefaultTransactionTimeout] when zero.
+	TransactionTimeout time.Duration
+}
+
+// EtcdStore is the Store that [NewEtcdStore] returns.
+type EtcdStore struct {
+	client  *clientv3.Client
+	keys    keys
+	timeout time.Duration
+	page    int64
+}
+
+var _ Store = (*EtcdStore)(nil)
+
+// NewEtcdStore returns a Store that the whole cluster shares, Pitaya servers
+// with the same prefix included. It does no I/O by itself. When etcd cannot be
+// reached its methods fail with errs.CodeUnavailable; what they were about to
+// do may then have been done.
+func NewEtcdStore(p EtcdParams) *EtcdStore {
+	if p.Prefix == "" {
+		p.Prefix = DefaultPrefix
+	}
+	if p.TransactionTimeout <= 0 {
+		p.TransactionTimeout = DefaultTransactionTimeout
+	}
+	return &EtcdStore{
+		client: p.Client, keys: keys{prefix: p.Prefix}, timeout: p.TransactionTimeout, page: membersPage,
+	}
+}
+
+// Create implements [Directory].
+func (e *EtcdStore) Create(ctx context.Context, name string, ttl time.Duration) error {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	lease, err := e.grant(ctx, ttl)
+	if err != nil {
+		return e.failure(ctx, err)
+	}
+	key := e.keys.group(name)
+	answer, err := e.client.Txn(ctx).If(missing(key)).Then(
+		clientv3.OpPut(key, "", clientv3.WithLease(lease)),
+		// Members that another program left behind are not this group's.
+		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+	).Commit()
+	if err == nil && answer.Succeeded {
+		return nil
+	}
+	e.revoke(ctx, lease)
+	if err != nil {
+		return e.failure(ctx, err)
+	}
+	return ErrExists
+}
+
+// Delete implements [Directory].
+func (e *EtcdStore) Delete(ctx context.Context, name string) error {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	key := e.keys.group(name)
+	answer, err := e.client.Txn(ctx).If(present(key)).Then(
+		clientv3.OpDelete(key, clientv3.WithPrevKV()),
+		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+	).Commit()
+	if err != nil {
+		return e.failure(ctx, err)
+	}
+	if !answer.Succeeded {
+		return ErrNotFound
+	}
+	for _, kv := range answer.Responses[0].GetResponseDeleteRange().PrevKvs {
+		e.revoke(ctx, clientv3.LeaseID(kv.Lease))
+	}
+	return nil
+}
+
+// Clear implements [Directory].
+func (e *EtcdStore) Clear(ctx context.Context, name string) error {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	answer, err := e.client.Txn(ctx).If(present(e.keys.group(name))).Then(
+		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+	).Commit()
+	if err != nil {
+		return e.failure(ctx, err)
+	}
+	if !answer.Succeeded {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// Renew implements [Directory].
+func (e *EtcdStore) Renew(ctx context.Context, name string) error {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	kv, err := e.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	if kv.Lease == 0 {
+		return ErrNoTTL
+	}
+	if _, err := e.client.KeepAliveOnce(ctx, clientv3.LeaseID(kv.Lease)); err != nil {
+		return e.failure(ctx, err)
+	}
+	return nil
+}

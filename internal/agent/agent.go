@@ -1,0 +1,215 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/session"
+)
+
+// states of wire.md 2.1.
+type state int32
+
+const (
+	stateStart state = iota
+	stateHandshake
+	stateWorking
+)
+
+// errState: a packet that the state of the connection does not allow.
+var errState = errors.New("agent: packet not allowed in this state")
+
+// errRefused: the handshake was answered with 400.
+var errRefused = errors.New("agent: handshake refused")
+
+// Agent drives one client connection and is the session's way to it.
+type Agent struct {
+	host   *Host
+	conn   *acceptor.Conn
+	player atomic.Pointer[player] // nil until the handshake
+	out    writeQueue
+
+	state   state        // of the reading goroutine only
+	seen    atomic.Int64 // when the last packet came, on the host's clock
+	waiting atomic.Bool  // the reader waits for room in the inbox
+	stopped atomic.Bool  // the reader takes nothing more
+	ended   atomic.Bool
+	beat    slotEntry
+}
+
+// player is what a connection becomes by its handshake.
+type player struct {
+	session *session.Session
+	inbox   *dispatch.Inbox
+}
+
+// read takes packets until the connection ends, and says why it did.
+func (a *Agent) read() string {
+	if err := a.conn.SetReadDeadline(time.Now().Add(a.host.HandshakeTimeout)); err != nil {
+		return ReasonBroken
+	}
+	a.conn.OnControl(a.out.addControl)
+	for {
+		kind, body, err := a.conn.Next()
+		if err == nil {
+			err = a.packet(kind, body)
+		}
+		if err != nil {
+			return a.readEnded(err)
+		}
+		a.touch()
+	}
+}
+
+func (a *Agent) touch() { a.seen.Store(int64(a.host.now())) }
+
+// readEnded says why the connection ends, after it waited for what was asked
+// before the reading ended.
+func (a *Agent) readEnded(err error) string {
+	p := a.player.Load()
+	switch {
+	case errors.Is(err, errRefused):
+		a.closeAfterWrites(ReasonHandshake)
+		return ReasonHandshake
+	case p != nil && a.stopped.Load():
+		<-p.session.Context().Done() // Drain closes it
+		return ReasonShutdown
+	case p != nil && errors.Is(err, io.EOF):
+		a.stopped.Store(true)
+		ctx, cancel := context.WithTimeout(p.session.Context(), drainTime)
+		defer cancel()
+		if p.inbox.Drain(ctx) == nil {
+			a.closeAfterWrites(ReasonLeft)
+		}
+		return ReasonLeft
+	}
+	reason := reasonOf(err)
+	if reason == ReasonProtocol {
+		a.host.Metrics.ProtocolError(kindOf(err))
+	}
+	return reason
+}
+
+// packet handles one packet by wire.md 2.1, with the order of the handshake kept.
+func (a *Agent) packet(kind protocol.PacketType, body []byte) error {
+	switch kind {
+	case protocol.PacketData:
+		if a.state != stateWorking {
+			return errState
+		}
+		return a.data(body)
+	case protocol.PacketHandshake:
+		if a.state != stateStart && a.host.Lenient != AsPitaya {
+			return errState
+		}
+		return a.handshake(body)
+	case protocol.PacketHandshakeAck:
+		return a.acknowledge()
+	}
+	return nil // heartbeats show life by having come; a kick from a client means nothing
+}
+
+// handshake answers the client in one write (wire.md 2.3).
+func (a *Agent) handshake(body []byte) error {
+	h, err := protocol.ParseHandshakeRequest(body)
+	if err == nil {
+		err = a.host.validate(h)
+	}
+	if err != nil {
+		a.host.Log.WithError(err).WithField("remote", a.conn.RemoteAddr().String()).Debug("handshake refused")
+		a.out.addPacket(a.host.refused)
+		return errRefused
+	}
+	if err := a.open(h); err != nil {
+		return err
+	}
+	a.state = stateHandshake
+	return a.out.addPacket(a.host.accepted)
+}
+
+func (a *Agent) acknowledge() error {
+	if a.state == stateStart {
+		if a.host.Lenient != AsPitaya {
+			return errState
+		}
+		if err := a.open(nil); err != nil {
+			return err
+		}
+	}
+	if a.state != stateWorking {
+		a.state = stateWorking
+		a.conn.Established()
+		return a.conn.SetReadDeadline(time.Time{})
+	}
+	return nil
+}
+
+// open makes the session, once.
+func (a *Agent) open(h *protocol.HandshakeRequest) error {
+	if a.player.Load() != nil {
+		return nil
+	}
+	data := []byte(`{"ipversion":"` + ipVersion(a.conn.RemoteAddr().String()) + `"}`)
+	if h == nil {
+		data = nil // the path without a handshake sets no key (wire.md 2.1)
+	}
+	s, err := session.New(session.Params{
+		ID: a.host.Pool.NextID(), Frontend: a.host.Self.ID, Handshake: h,
+		RemoteAddr: a.conn.RemoteAddr(), Data: data, Entity: a, Log: a.host.Log,
+	})
+	if err != nil {
+		return err
+	}
+	a.player.Store(&player{session: s, inbox: a.host.Dispatcher.NewInbox(s, a)})
+	return a.host.Pool.Add(s)
+}
+
+// ipVersion is wire.md 2.2: more than one colon makes an address ipv6.
+func ipVersion(remote string) string {
+	if strings.Count(remote, ":") > 1 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// data gives a message to the session's inbox, and reads no further while that is full.
+func (a *Agent) data(body []byte) error {
+	m, err := protocol.DecodeMessage(body, a.host.Decoding)
+	if err != nil {
+		return err
+	}
+	if !m.Compressed {
+		m.Data = bytes.Clone(m.Data) // body is the connection's buffer
+	}
+	a.waiting.Store(true)
+	ok := a.player.Load().inbox.Offer(&m)
+	a.waiting.Store(false)
+	if !ok {
+		return acceptor.ErrClosed
+	}
+	return nil
+}
+
+// end closes everything, once, and runs the hooks of the session.
+func (a *Agent) end(reason string) {
+	if p := a.player.Load(); p != nil {
+		p.session.Close(reason)
+		return
+	}
+	a.Close(reason)
+}
+
+// abort is end for those who cannot wait for hooks.
+func (a *Agent) abort(reason string) {
+	if !a.host.group.Go("close", func(context.Context) { a.end(reason) }) {
+		a.end(reason)
+	}
+}

@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/session"
+)
+
+var (
+	_ session.Entity        = (*Agent)(nil)
+	_ dispatch.Responder    = (*Agent)(nil)
+	_ dispatch.PacketWriter = (*Agent)(nil)
+)
+
+// Push queues v for the client.
+func (a *Agent) Push(_ context.Context, route string, v any) error {
+	data, ok := v.([]byte)
+	if !ok {
+		var err error
+		if data, err = a.host.Serializer.Marshal(v); err != nil {
+			return errs.Wrap(errs.CodeBadRequest, err)
+		}
+	}
+	return a.out.addMessage(&protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}, writeSoon)
+}
+
+// WritePacket queues a packet that was encoded for many sessions.
+func (a *Agent) WritePacket(packet []byte) error { return a.out.addPacket(packet) }
+
+// Respond queues the answer to a request. An answer that cannot be encoded
+// becomes an error that can.
+func (a *Agent) Respond(id uint64, data []byte, failure *errs.Error, more bool) {
+	m := protocol.Message{Type: protocol.MessageResponse, ID: id, Data: data}
+	if failure != nil {
+		m.Err, m.Data = true, a.errorBody(failure)
+	}
+	when := writeNow
+	if more {
+		when = writeSoon
+	}
+	if err := a.out.addMessage(&m, when); err != nil && failure == nil {
+		a.host.Log.WithError(err).Debug("an answer could not be queued")
+	}
+}
+
+func (a *Agent) errorBody(e *errs.Error) []byte {
+	body, err := protocol.EncodeError(a.host.Serializer.Name(), e)
+	if err != nil {
+		body, _ = protocol.EncodeError(a.host.Serializer.Name(), errs.New(errs.CodeInternal, "the error cannot be encoded"))
+	}
+	return body
+}
+
+// Bind makes uid the user of the session.
+func (a *Agent) Bind(ctx context.Context, s *session.Session, uid string) error {
+	return a.host.Pool.Bind(ctx, s, uid)
+}
+
+// Save does nothing: the data of a session lives on its frontend.
+func (a *Agent) Save(context.Context, *session.Session, []byte, []byte) error { return nil }
+
+// Kick tells the client that it must go, after what is queued, and closes the
+// connection. It never waits for the client. The packet has a body only when
+// there is a reason (wire.md 1).
+func (a *Agent) Kick(_ context.Context, _ *session.Session, reason string) error {
+	a.kick(ReasonKicked, reason)
+	return nil
+}
+
+// Replace kicks a client whose user logged in elsewhere.
+func (a *Agent) Replace() { a.kick(ReasonReplaced, "") }
+
+func (a *Agent) kick(why, told string) {
+	var body []byte
+	if told != "" {
+		body, _ = json.Marshal(map[string]string{"reason": told}) // strings always marshal
+	}
+	if packet, err := protocol.AppendPacket(nil, protocol.PacketKick, body); err == nil {
+		_ = a.out.addPacket(packet) // of a closed connection: the client is gone already
+	}
+	a.closeAfterWrites(why)
+}
+
+// Close ends the connection. What was queued by a kick or an answer that
+// closes is still written, within the write deadline.
+func (a *Agent) Close(reason string) {
+	if !a.ended.CompareAndSwap(false, true) {
+		return
+	}
+	a.host.wheel.remove(a)
+	a.host.Metrics.ConnectionClosed(reason)
+	if p := a.player.Load(); p != nil {
+		p.inbox.Close()
+	}
+	a.out.closeWith(reason)
+}
+
+// closeAfterWrites ends the session as soon as its queue is written.
+func (a *Agent) closeAfterWrites(reason string) {
+	a.out.linger()
+	a.end(reason)
+}
+
+// stopReading has the reader take no further packets; those that it took are answered.
+func (a *Agent) stopReading() {
+	a.stopped.Store(true)
+	_ = a.conn.SetReadDeadline(a.host.clock) // the past; fails only on a closed connection
+}

@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cereus-game/cereus/protocol"
+)
+
+// slots is into how many parts the wheel divides the heartbeat interval.
+const slots = 64
+
+// slotEntry links an agent into its slot.
+type slotEntry struct {
+	slot       *slot
+	prev, next *Agent
+}
+
+// slot holds the agents whose heartbeats are due together.
+type slot struct {
+	mu    sync.Mutex // guards first, and the links of the agents in the slot
+	first *Agent
+}
+
+// wheel sends the heartbeats of all agents and closes those that are silent,
+// from one goroutine (wire.md 2.5).
+type wheel struct {
+	interval  time.Duration
+	heartbeat []byte
+	slots     [slots]slot
+
+	mu     sync.Mutex // guards what follows
+	turn   int        // the slot that was served last
+	closed bool
+}
+
+func newWheel(interval time.Duration) *wheel {
+	beat, _ := protocol.AppendPacket(nil, protocol.PacketHeartbeat, nil) // a valid type without a body always encodes
+	return &wheel{interval: interval, heartbeat: beat}
+}
+
+// add enters a, whose first heartbeat is due in one interval. It reports false
+// when the host stopped.
+func (w *wheel) add(a *Agent) bool {
+	w.mu.Lock()
+	turn, closed := w.turn, w.closed
+	w.mu.Unlock()
+	if closed {
+		return false
+	}
+	s := &w.slots[turn]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.beat.slot, a.beat.next = s, s.first
+	if s.first != nil {
+		s.first.beat.prev = a
+	}
+	s.first = a
+	return true
+}
+
+func (w *wheel) remove(a *Agent) {
+	s := a.beat.slot
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first != a && a.beat.prev == nil {
+		return
+	}
+	if a.beat.prev != nil {
+		a.beat.prev.beat.next = a.beat.next
+	} else {
+		s.first = a.beat.next
+	}
+	if a.beat.next != nil {
+		a.beat.next.beat.prev = a.beat.prev
+	}
+	a.beat.prev, a.beat.next = nil, nil
+}
+
+func (w *wheel) run(ctx context.Context) {
+	tick := time.NewTicker(w.interval / slots)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.mu.Lock()
+			w.turn = (w.turn + 1) % slots
+			s := &w.slots[w.turn]
+			w.mu.Unlock()
+			w.serve(s)
+		}
+	}
+}
+
+// serve beats for the agents of a slot. Their list is copied, because a beat
+// may close an agent, which takes it out of the slot.
+func (w *wheel) serve(s *slot) {
+	for _, a := range s.agents() {
+		if a.silentFor() > w.patience() {
+			a.abort(ReasonTimeout)
+			continue
+		}
+		_ = a.out.addPacket(w.heartbeat) // of a closed connection: it is leaving the slot
+	}
+}
+
+// patience is two intervals, and a little more for the wheel's own unevenness:
+// nobody is closed before two.
+func (w *wheel) patience() time.Duration { return 2*w.interval + w.interval/slots + w.interval/slots }
+
+func (s *slot) agents() []*Agent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Agent
+	for a := s.first; a != nil; a = a.beat.next {
+		all = append(all, a)
+	}
+	return all
+}
+
+// closeAll closes everybody, and whoever comes later is turned away.
+func (w *wheel) closeAll(reason string) {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	for i := range w.slots {
+		for _, a := range w.slots[i].agents() {
+			a.end(reason)
+		}
+	}
+}
+
+// silentFor is how long nothing came from the client. One whose packets wait
+// unread, because the server is not ready for them, is not silent.
+func (a *Agent) silentFor() time.Duration {
+	if a.waiting.Load() || a.stopped.Load() {
+		return 0
+	}
+	return a.host.now() - time.Duration(a.seen.Load())
+}

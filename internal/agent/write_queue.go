@@ -1,0 +1,268 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/protocol"
+)
+
+// urgency says when a frame should leave.
+type urgency int
+
+const (
+	writeNow  urgency = iota // by the one who adds it, if the socket takes it
+	writeSoon                // together with what follows at once
+)
+
+// keepBuffer is the largest buffer that goes back to the pool.
+const keepBuffer = 64 << 10
+
+// buffers are lent to queues that have something to write.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// writeQueue holds the frames of one connection that the socket has not taken.
+// Whoever adds to an empty queue writes it: at once and without waiting, or on a
+// goroutine that lives until the queue is empty. Nobody ever waits for a client.
+type writeQueue struct {
+	a *Agent
+
+	mu      sync.Mutex // guards everything below
+	buf     *[]byte    // frames that nobody writes yet; nil when there are none
+	frames  int        // in buf
+	taken   int        // frames being written
+	bytes   int        // being written
+	writing bool       // somebody writes
+	lingers bool       // close when the queue is written, not before
+	closed  bool
+	reason  string // with closed
+}
+
+func (q *writeQueue) init(a *Agent) { q.a = a }
+
+// addMessage queues one message.
+func (q *writeQueue) addMessage(m *protocol.Message, when urgency) error {
+	scratch := buffers.Get().(*[]byte)
+	packet, err := m.AppendPacketTo((*scratch)[:0], q.a.host.Encoding)
+	if err != nil {
+		putBuffer(scratch, packet)
+		return errs.Wrap(errs.CodeTooLarge, err)
+	}
+	err = q.add(packet, when)
+	putBuffer(scratch, packet)
+	return err
+}
+
+// addPacket queues a packet that others may share.
+func (q *writeQueue) addPacket(packet []byte) error { return q.add(packet, writeSoon) }
+
+// addControl queues a WebSocket control frame.
+func (q *writeQueue) addControl(frame []byte) {
+	q.mu.Lock()
+	if q.closed || q.fullLocked(len(frame)) {
+		q.mu.Unlock()
+		return
+	}
+	buf := q.roomLocked()
+	*buf = append(*buf, frame...)
+	q.startLocked(writeSoon)
+}
+
+func (q *writeQueue) add(packet []byte, when urgency) error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return errs.ErrClosed
+	}
+	if q.fullLocked(len(packet)) {
+		q.closed, q.lingers, q.reason = true, false, ReasonSlow
+		q.mu.Unlock()
+		q.a.host.Metrics.WriteQueueSlow()
+		q.a.abort(ReasonSlow)
+		return errs.ErrClosed
+	}
+	buf := q.roomLocked()
+	*buf = q.a.conn.AppendFrame(*buf, packet)
+	q.frames++
+	q.startLocked(when)
+	return nil
+}
+
+func (q *writeQueue) fullLocked(more int) bool {
+	pending := q.bytes
+	if q.buf != nil {
+		pending += len(*q.buf)
+	}
+	frames := q.frames + q.taken
+	return frames > 0 && (frames >= q.a.host.QueueMessages || pending+more > q.a.host.QueueBytes)
+}
+
+func (q *writeQueue) roomLocked() *[]byte {
+	if q.buf == nil {
+		q.buf = buffers.Get().(*[]byte)
+	}
+	return q.buf
+}
+
+// startLocked has somebody write, and unlocks.
+func (q *writeQueue) startLocked(when urgency) {
+	if q.writing {
+		q.mu.Unlock()
+		return
+	}
+	q.writing = true
+	q.mu.Unlock()
+	if when == writeNow && q.tryOnce() {
+		return
+	}
+	if !q.a.host.group.Go("flush", q.flush) {
+		q.stop()
+	}
+}
+
+// tryOnce writes what the socket takes right now. It reports true when nothing is left.
+func (q *writeQueue) tryOnce() bool {
+	buf := q.take()
+	if buf == nil {
+		return true
+	}
+	n, err := q.a.conn.TryWrite(*buf)
+	if err != nil {
+		q.failed(buf)
+		return true
+	}
+	if n < len(*buf) {
+		q.putBack(buf, n)
+		return false
+	}
+	return q.written(buf)
+}
+
+// flush writes until nothing is left.
+func (q *writeQueue) flush(context.Context) {
+	for {
+		buf := q.take()
+		if buf == nil {
+			return
+		}
+		deadline := time.Now().Add(q.a.host.WriteTimeout)
+		if err := q.a.conn.WriteAll([][]byte{*buf}, deadline); err != nil {
+			q.failed(buf)
+			return
+		}
+		if q.written(buf) {
+			return
+		}
+	}
+}
+
+// take returns everything that waits, or nil and writes no more.
+func (q *writeQueue) take() *[]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.buf == nil {
+		q.idleLocked()
+		return nil
+	}
+	buf := q.buf
+	q.bytes, q.taken = len(*buf), q.frames
+	q.buf, q.frames = nil, 0
+	return buf
+}
+
+// putBack makes what is left of buf the first to be written.
+func (q *writeQueue) putBack(buf *[]byte, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	*buf = (*buf)[:copy(*buf, (*buf)[n:])]
+	if q.buf != nil {
+		*buf = append(*buf, *q.buf...)
+		putBuffer(q.buf, *q.buf)
+	}
+	q.buf = buf
+	q.frames += q.taken
+	q.bytes, q.taken = 0, 0
+}
+
+// written reports true when nothing is left.
+func (q *writeQueue) written(buf *[]byte) bool {
+	putBuffer(buf, *buf)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes, q.taken = 0, 0
+	if q.buf != nil && !q.abandonedLocked() {
+		return false
+	}
+	q.idleLocked()
+	return true
+}
+
+// failed ends a connection whose stream is torn.
+func (q *writeQueue) failed(buf *[]byte) {
+	putBuffer(buf, *buf)
+	q.mu.Lock()
+	q.lingers = false
+	q.mu.Unlock()
+	q.a.abort(ReasonBroken)
+	q.stop()
+}
+
+// stop is the end of a writer that cannot go on.
+func (q *writeQueue) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lingers = false
+	q.dropLocked()
+	q.idleLocked()
+}
+
+// abandonedLocked: closed, and what waits is not to be written.
+func (q *writeQueue) abandonedLocked() bool { return q.closed && !q.lingers }
+
+func (q *writeQueue) dropLocked() {
+	if q.buf != nil {
+		putBuffer(q.buf, *q.buf)
+		q.buf, q.frames = nil, 0
+	}
+	q.bytes, q.taken = 0, 0
+}
+
+// idleLocked is the moment when nobody writes any more; a connection that was
+// to be closed after its last frame is closed now.
+func (q *writeQueue) idleLocked() {
+	q.writing = false
+	if q.closed {
+		q.dropLocked()
+		_ = q.a.conn.Close(statusOf(q.reason)) // never waits
+	}
+}
+
+// linger has closeWith wait until the queue is written, within the write deadline.
+func (q *writeQueue) linger() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lingers = true
+}
+
+// closeWith closes the connection, now or after the frames that linger.
+func (q *writeQueue) closeWith(reason string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.reason = true, reason
+	if q.lingers && q.writing {
+		return // the writer closes it
+	}
+	q.dropLocked()
+	_ = q.a.conn.Close(statusOf(reason))
+}
+
+// putBuffer gives a buffer back, unless it grew too large.
+func putBuffer(p *[]byte, b []byte) {
+	if cap(b) > keepBuffer {
+		b = nil
+	}
+	*p = b[:0]
+	buffers.Put(p)
+}

@@ -1,0 +1,142 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/cereus-game/cereus/errs"
+)
+
+// Call is what the context of a handler or remote knows of the call it serves.
+type Call struct {
+	Route string // as received
+	meta  metadata
+}
+
+// RequestID is the correlation id that all calls of one client request share.
+func (c *Call) RequestID() string { return c.meta.requestID }
+
+type callKey struct{}
+
+// FromContext returns the call that ctx serves, or nil outside of one.
+func FromContext(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+// WithValue returns a context whose calls carry key with the JSON form of value,
+// over any number of hops (wire.md 9.3 "others"). Well-known keys are refused.
+func WithValue(ctx context.Context, key string, value any) (context.Context, error) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return ctx, errs.Wrap(errs.CodeBadRequest, err)
+	}
+	next, err := withOther(FromContext(ctx), key, raw)
+	if err != nil {
+		return ctx, err
+	}
+	return context.WithValue(ctx, callKey{}, next), nil
+}
+
+func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
+	var s scanned
+	if key == "" || s.set(key, nil, true) || s.set(key, nil, false) {
+		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
+	}
+	next := &Call{}
+	if from != nil {
+		*next = *from
+	}
+	next.meta.others = make(map[string]json.RawMessage, 1)
+	if from != nil {
+		for k, v := range from.meta.others {
+			next.meta.others[k] = v
+		}
+	}
+	next.meta.others[key] = raw
+	return next, nil
+}
+
+// Value reads into v what the caller, or a caller before it, gave WithValue for
+// key. It reports false when there is none.
+func Value(ctx context.Context, key string, v any) (bool, error) {
+	c := FromContext(ctx)
+	if c == nil {
+		return false, nil
+	}
+	raw, ok := c.meta.others[key]
+	if !ok {
+		return false, nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return true, errs.Wrap(errs.CodeBadRequest, err)
+	}
+	return true, nil
+}
+
+// callContext is the context of one call. It makes the timer of its deadline
+// only when somebody waits for it: most handlers never do.
+type callContext struct {
+	context.Context // of the session or of the server
+	call            Call
+	deadline        time.Time // zero: none
+
+	mu     sync.Mutex // guards timed and cancel
+	timed  context.Context
+	cancel context.CancelFunc
+}
+
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return &c.call
+	}
+	return c.Context.Value(key)
+}
+
+func (c *callContext) Deadline() (time.Time, bool) {
+	if c.deadline.IsZero() {
+		return c.Context.Deadline()
+	}
+	return c.deadline, true
+}
+
+func (c *callContext) Done() <-chan struct{} { return c.waitable().Done() }
+
+func (c *callContext) Err() error { return c.waitable().Err() }
+
+// waitable is the context that is done at the deadline.
+func (c *callContext) waitable() context.Context {
+	if c.deadline.IsZero() {
+		return c.Context
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+	}
+	return c.timed
+}
+
+// finish releases the timer. A context of a call with a deadline is done once
+// the call is over, also when nobody had waited for it.
+func (c *callContext) finish() {
+	if c.deadline.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed = over
+	} else if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// over is the context of a finished call; it never changes.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

@@ -1,0 +1,156 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+	"github.com/sirupsen/logrus"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/internal/lifecycle"
+	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/pipeline"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/router"
+	"github.com/cereus-game/cereus/serializer"
+	"github.com/cereus-game/cereus/session"
+)
+
+// caller is what dispatch needs of the RPC client.
+type caller interface {
+	// Go sends req and calls done exactly once, without blocking either way.
+	Go(to *cluster.Server, req *clusterpb.Request, timeout time.Duration, done func(*clusterpb.Response, error))
+	// Call sends req and waits for the outcome.
+	Call(ctx context.Context, to *cluster.Server, req *clusterpb.Request) (*clusterpb.Response, error)
+	// Epoch rises whenever messages may take another way than those before.
+	Epoch() uint64
+}
+
+// pusher is what dispatch needs to reach players of other servers.
+type pusher interface {
+	// PushToUser reaches the user on whichever frontend of the type holds it.
+	PushToUser(frontendType, uid string, push *clusterpb.Push) error
+	// PushToFrontend reaches users of one server that has CapPush.
+	PushToFrontend(to *cluster.Server, push *clusterpb.Push) error
+	// PushToFrontends reaches users of all servers of the type, which all have CapPush.
+	PushToFrontends(frontendType string, push *clusterpb.Push) error
+	// KickUser closes the user's connection on whichever frontend of the type holds it.
+	KickUser(frontendType, uid string) error
+}
+
+// Client is how calls and pushes reach other servers; *cluster.RPCClient is one.
+type Client interface {
+	caller
+	pusher
+}
+
+// Limits bound what is in progress; see docs/configuration.md.
+type Limits struct {
+	Mailbox       int           // messages of one session that wait
+	SessionWindow int           // unanswered forwards of one session to one server
+	ServerWindow  int           // unanswered forwards of this server to one server
+	PitayaWindow  int           // the same towards a Pitaya server, which drops what it cannot queue
+	Remotes       int           // remotes running at once
+	Timeout       time.Duration // of a call whose caller gave no deadline
+}
+
+// Params are the parts that New joins.
+type Params struct {
+	Self       *cluster.Server
+	Router     *router.Router
+	Table      *component.Table
+	Pool       *session.Pool // nil on a backend
+	Serializer serializer.Serializer
+	Encoding   protocol.Encoding   // of pushes
+	Handlers   pipeline.Middleware // around handlers; nil: none
+	Remotes    pipeline.Middleware // around remotes; nil: none
+	Limits     Limits
+	HidePanics func(value any) string // what a caller learns of a panic
+	Log        logrus.FieldLogger
+	Metrics    *metrics.Metrics
+}
+
+// Dispatcher serves messages of clients and requests of servers. Use New.
+type Dispatcher struct {
+	Params
+	discovery cluster.ServiceDiscovery // nil until Join
+	client    Client                   // nil until Join
+	group     *lifecycle.Group
+	clock     clock
+
+	routes    routes
+	targets   *xsync.Map[targetKey, *target]
+	mailboxes *xsync.Map[mailboxKey, *mailbox]
+	workers   workers
+	remotes   map[string]*endpoint // by service.method; written in Init only
+	handlers  map[string]*endpoint
+}
+
+// New returns a dispatcher that starts nothing until Init.
+func New(p Params) *Dispatcher {
+	return &Dispatcher{
+		Params:    p,
+		clock:     newClock(),
+		targets:   xsync.NewMap[targetKey, *target](),
+		mailboxes: xsync.NewMap[mailboxKey, *mailbox](),
+	}
+}
+
+// Join makes the dispatcher one of a cluster. It is called before Init, or never.
+func (d *Dispatcher) Join(discovery cluster.ServiceDiscovery, client Client) {
+	d.discovery, d.client = discovery, client
+	discovery.AddListener(d)
+}
+
+// Name says what the module is.
+func (d *Dispatcher) Name() string { return "dispatcher" }
+
+// Init fixes the table of routes and makes ready to serve.
+func (d *Dispatcher) Init(context.Context) error {
+	d.group = lifecycle.NewGroup(context.Background())
+	if err := d.addSystemRemotes(); err != nil {
+		return err
+	}
+	d.fold()
+	d.routes.init(d)
+	d.workers.init(d.group, d.Limits.Remotes)
+	d.group.Go("mailbox sweeper", d.sweepMailboxes)
+	return nil
+}
+
+// fold puts every method into its pipeline once.
+func (d *Dispatcher) fold() {
+	d.handlers, d.remotes = make(map[string]*endpoint), make(map[string]*endpoint)
+	for _, info := range d.Table.Routes() {
+		if m, ok := d.Table.Remote(info.Short); ok && info.Remote {
+			d.remotes[info.Short] = newEndpoint(m, d.Remotes)
+		} else if m, ok := d.Table.Handler(info.Short); ok {
+			d.handlers[info.Short] = newEndpoint(m, d.Handlers)
+		}
+	}
+}
+
+// AfterInit does nothing.
+func (d *Dispatcher) AfterInit(context.Context) error { return nil }
+
+// BeforeShutdown does nothing: messages are served to the end.
+func (d *Dispatcher) BeforeShutdown(context.Context) {}
+
+// Shutdown waits until everything that runs has returned.
+func (d *Dispatcher) Shutdown(ctx context.Context) error { return d.group.Stop(ctx) }
+
+// AddServer is of cluster.Listener.
+func (d *Dispatcher) AddServer(*cluster.Server) {}
+
+// RemoveServer forgets what was known of the server's run.
+func (d *Dispatcher) RemoveServer(s *cluster.Server) { d.targets.Delete(keyOf(s)) }
+
+// clock tells the time since this process's start; it never jumps.
+type clock struct{ start time.Time }
+
+func newClock() clock { return clock{start: time.Now()} }
+
+func (c clock) now() time.Duration { return time.Since(c.start) }

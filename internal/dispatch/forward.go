@@ -1,0 +1,177 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/router"
+)
+
+// leastTime is the shortest remaining time with which a call is still sent.
+const leastTime = time.Millisecond
+
+// forward is a client's message on its way to another server.
+type forward struct {
+	box   *Inbox
+	m     message
+	meta  metadata
+	lane  *lane
+	seq   uint64
+	epoch uint64
+	tried []string // ids of servers that were not there
+}
+
+// forward sends the first message of the queue, or parks the inbox.
+func (b *Inbox) forward(m message) {
+	f := &forward{box: b, m: m}
+	t, err := f.choose()
+	if err != nil {
+		b.pop()
+		b.fail(&m, err)
+		return
+	}
+	if b.admit(f, t) {
+		f.meta = metadata{requestID: nuid.Next(), startTime: startNow()}
+		f.send(t)
+	}
+}
+
+// resend sends f, which was not delivered, to a server that it did not try.
+func (b *Inbox) resend(f *forward) {
+	t, err := f.choose()
+	if err != nil {
+		b.dropRetry()
+		b.fail(&f.m, err)
+		return
+	}
+	if b.readmit(f, t) {
+		b.d.Metrics.RPCFailover()
+		f.send(t)
+	}
+}
+
+// choose picks the server for f, or says why there is none.
+func (f *forward) choose() (*target, error) {
+	d := f.box.d
+	if f.remaining() < leastTime {
+		return nil, errs.ErrRequestTimeout.With("route", f.m.route.text)
+	}
+	s := f.box.session
+	server, err := d.pick(s.Context(), router.Call{
+		Route: f.m.route.Route, ServerType: f.m.route.ServerType, Kind: router.ToHandler,
+		SessionID: s.ID(), UID: s.UID(), Payload: f.m.data,
+	}, f.tried)
+	if err != nil {
+		return nil, err
+	}
+	return d.target(server), nil
+}
+
+// pick asks the router for a server that was not tried and is not known to be gone.
+func (d *Dispatcher) pick(ctx context.Context, c router.Call, tried []string) (*cluster.Server, error) {
+	if d.discovery == nil {
+		return nil, errs.ErrNoServer
+	}
+	if len(tried) > 0 {
+		c.Exclude = func(id string) bool { return slices.Contains(tried, id) }
+	}
+	servers := d.present(d.discovery.ServersByType(c.ServerType))
+	return d.Router.Pick(ctx, c, servers)
+}
+
+// present leaves out servers that were found gone before discovery says so.
+// In the usual case there are none and the shared slice is returned as it is.
+func (d *Dispatcher) present(servers []*cluster.Server) []*cluster.Server {
+	for i, s := range servers {
+		if !d.isGone(s) {
+			continue
+		}
+		kept := slices.Clone(servers[:i])
+		for _, s := range servers[i+1:] {
+			if !d.isGone(s) {
+				kept = append(kept, s)
+			}
+		}
+		return kept
+	}
+	return servers
+}
+
+func (d *Dispatcher) isGone(s *cluster.Server) bool {
+	t, ok := d.targets.Load(keyOf(s))
+	return ok && t.gone.Load()
+}
+
+func (f *forward) remaining() time.Duration {
+	d := f.box.d
+	return d.Limits.Timeout - (d.clock.now() - f.m.at)
+}
+
+func (f *forward) send(t *target) {
+	timeout := max(f.remaining(), leastTime)
+	f.box.d.client.Go(t.server, f.request(timeout), timeout, f.done)
+}
+
+// request is what travels: wire.md 9.1, and for a server of ours the facts of order.
+func (f *forward) request(timeout time.Duration) *clusterpb.Request {
+	d, s := f.box.d, f.box.session
+	kind := clusterpb.MsgType_MsgRequest
+	if f.m.notify {
+		kind = clusterpb.MsgType_MsgNotify
+	}
+	req := &clusterpb.Request{
+		Session:    &clusterpb.Session{Id: s.ID(), Uid: s.UID(), Data: s.Data()},
+		Msg:        &clusterpb.Msg{Id: f.m.id, Route: f.m.route.full, Data: f.m.data, Type: kind},
+		FrontendID: d.Self.ID,
+		Metadata: f.meta.appendTo(make([]byte, 0, 224), hop{
+			peerID: d.Self.ID, peerType: d.Self.Type, route: f.m.route.full, timeout: timeout,
+		}),
+	}
+	if f.lane.target.server.Has(constants.CapOrder) {
+		req.Sequence, req.OrderEpoch = f.seq, f.epoch
+		req.FrontendNonce = d.Self.Nonce
+		req.RemainingUs = timeout.Microseconds()
+	}
+	return req
+}
+
+// done takes the outcome of one attempt. It runs on the client's goroutine.
+func (f *forward) done(resp *clusterpb.Response, err error) {
+	b := f.box
+	if f.again(err) {
+		b.retry(f)
+		return
+	}
+	if f.m.id != 0 && !f.m.notify {
+		b.out.Respond(f.m.id, resp.GetData(), asError(err), true)
+	}
+	b.observe(&f.m, metrics.KindForward, err)
+	b.leave(f)
+}
+
+// again reports whether f, which certainly did not run, is to be sent again: to
+// another server when this one is gone, the same way when only the way changed.
+func (f *forward) again(err error) bool {
+	if cluster.IsGone(err) {
+		t := f.lane.target
+		t.gone.Store(true)
+		f.tried = append(f.tried, t.server.ID)
+		return true
+	}
+	return cluster.IsMoved(err)
+}
+
+func asError(err error) *errs.Error {
+	if err == nil {
+		return nil
+	}
+	return errs.From(err)
+}

@@ -1,0 +1,218 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/session"
+)
+
+// Responder takes the answers to a session's requests. more says that further
+// work of the session is under way, so that answers may be gathered.
+type Responder interface {
+	Respond(id uint64, data []byte, failure *errs.Error, more bool)
+}
+
+// message is one message of a client that waits or is being served.
+type message struct {
+	route  *route
+	id     uint64 // 0: nobody waits for an answer
+	data   []byte
+	notify bool
+	at     time.Duration // when it was read, on the dispatcher's clock
+}
+
+// Inbox holds the messages of one session in the order they came and serves
+// them one after the other, on a goroutine that lives only while there are any.
+// Local handlers run in it; a forward is sent from it and answered later.
+type Inbox struct {
+	d       *Dispatcher
+	session *session.Session
+	out     Responder
+
+	mu      sync.Mutex // guards everything below
+	queue   fifo
+	running bool // a goroutine serves the queue
+	parked  bool // the first message waits for a window
+	closed  bool
+	room    chan struct{} // non-nil: the reader waits for the queue to shrink
+	idle    chan struct{} // non-nil: somebody waits until nothing is left to do
+	flight  int           // forwards without an outcome
+	seq     uint64        // of the last forward
+	lanes   []*lane
+	retries []*forward // not delivered, to be sent elsewhere before anything else
+}
+
+// NewInbox returns the inbox of s, whose answers go to out.
+func (d *Dispatcher) NewInbox(s *session.Session, out Responder) *Inbox {
+	return &Inbox{d: d, session: s, out: out}
+}
+
+// Offer takes one message and blocks while the inbox is full: its caller, the
+// reader of the connection, then stops reading. It reports false when the
+// inbox was closed. m.Data must not change afterwards.
+func (b *Inbox) Offer(m *protocol.Message) bool {
+	w := message{id: m.ID, data: m.Data, notify: m.Type == protocol.MessageNotify, at: b.d.clock.now()}
+	if m.Type == protocol.MessagePush {
+		w.id = 0 // the handler runs, nothing is sent (wire.md 3.7)
+	}
+	w.route = b.d.routes.find(m.Route)
+	for {
+		room, ok := b.put(w)
+		if room == nil {
+			return ok
+		}
+		select {
+		case <-room:
+		case <-b.session.Context().Done():
+			return false
+		}
+	}
+}
+
+// put appends w. It returns a channel to wait on when there is no room.
+func (b *Inbox) put(w message) (room <-chan struct{}, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, false
+	}
+	if b.queue.len() >= b.d.Limits.Mailbox {
+		if b.room == nil {
+			b.room = make(chan struct{})
+			b.d.Metrics.MailboxFull()
+		}
+		return b.room, false
+	}
+	b.queue.push(w)
+	b.startLocked()
+	return nil, true
+}
+
+// startLocked makes sure that somebody serves the queue.
+func (b *Inbox) startLocked() {
+	if b.running || b.parked || b.closed {
+		return
+	}
+	b.running = b.d.group.Go("inbox", b.run)
+}
+
+// resume has the first message try again. It may be called without need.
+func (b *Inbox) resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.parked {
+		b.parked = false
+		b.startLocked()
+	}
+}
+
+func (b *Inbox) run(context.Context) {
+	for {
+		f, m, ok := b.next()
+		switch {
+		case !ok:
+			return
+		case f != nil:
+			b.resend(f)
+		case m.route.local != nil:
+			b.serve(m)
+		default:
+			b.forward(m)
+		}
+	}
+}
+
+// next is what is to be done now: a retry, else the first message. What goes to
+// another server stays where it is until admit lets it go.
+func (b *Inbox) next() (*forward, message, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.parked || b.queue.len()+len(b.retries) == 0 {
+		b.running = false
+		b.settleLocked()
+		return nil, message{}, false
+	}
+	if len(b.retries) > 0 {
+		return b.retries[0], message{}, true
+	}
+	m := b.queue.first()
+	if m.route.local != nil {
+		b.popLocked()
+	}
+	return nil, m, true
+}
+
+// popLocked removes the first message and lets the reader go on.
+func (b *Inbox) popLocked() {
+	b.queue.pop()
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+}
+
+func (b *Inbox) pop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue.len() > 0 {
+		b.popLocked()
+	}
+}
+
+// more reports whether messages wait behind the one being served.
+func (b *Inbox) more() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queue.len() > 0
+}
+
+// settleLocked tells Drain that nothing is left to do.
+func (b *Inbox) settleLocked() {
+	if b.idle != nil && b.quietLocked() {
+		close(b.idle)
+		b.idle = nil
+	}
+}
+
+func (b *Inbox) quietLocked() bool {
+	return !b.running && b.flight == 0 && (b.closed || b.queue.len()+len(b.retries) == 0)
+}
+
+// Drain waits until everything that was offered has its outcome, or ctx ends.
+func (b *Inbox) Drain(ctx context.Context) error {
+	b.mu.Lock()
+	if b.quietLocked() {
+		b.mu.Unlock()
+		return nil
+	}
+	if b.idle == nil {
+		b.idle = make(chan struct{})
+	}
+	idle := b.idle
+	b.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close drops what waits. What runs, and what was forwarded, ends without an answer.
+func (b *Inbox) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.queue = fifo{}
+	b.retries = nil
+	b.parked = false
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+	b.settleLocked()
+}

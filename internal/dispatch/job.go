@@ -1,0 +1,189 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/errs"
+	address "github.com/cereus-game/cereus/route"
+	"github.com/cereus-game/cereus/session"
+)
+
+// ack answers a notify: it frees the caller's slot (wire.md 9.1).
+const ack = "ack"
+
+// job is a request of another server that is to be served here.
+type job struct {
+	d       *Dispatcher
+	in      *cluster.Incoming
+	route   string
+	target  *endpoint
+	meta    metadata
+	session *session.Session
+}
+
+// ServeRequest takes what the RPC server received, in order, and never blocks
+// (it is the cluster.RequestHandler of the app).
+func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
+	j := &job{d: d, in: in, route: in.Request.GetMsg().GetRoute()}
+	req := in.Request
+	switch req.GetType() {
+	case clusterpb.RPCType_Sys:
+		d.serveForward(j)
+	case clusterpb.RPCType_User:
+		d.serveOnWorker(j)
+	default:
+		j.fail(errs.ErrInvalidRPCType.With("key", "route").With("value", j.route))
+	}
+}
+
+// serveForward gives a client's message to its player's mailbox. What belongs
+// to no player, and what may run beside others, goes to a worker.
+func (d *Dispatcher) serveForward(j *job) {
+	req := j.in.Request
+	short := shortOf(j.route)
+	if m, ok := d.Table.Handler(short); ok && m.Concurrent || req.GetSession().GetId() == 0 {
+		d.serveOnWorker(j)
+		return
+	}
+	d.deliver(mailboxKey{
+		frontend: req.GetFrontendID(), nonce: req.GetFrontendNonce(), session: req.GetSession().GetId(),
+	}, j)
+}
+
+func (d *Dispatcher) serveOnWorker(j *job) {
+	if !d.workers.try(j.run) {
+		d.Metrics.RPCBusy()
+		j.fail(errs.ErrBusy)
+	}
+}
+
+// run serves the job and answers it.
+func (j *job) run() {
+	data, err := j.execute()
+	if err != nil {
+		j.fail(err)
+		return
+	}
+	j.in.Reply(&clusterpb.Response{Data: data})
+}
+
+func (j *job) fail(err error) {
+	e := errs.From(err)
+	j.in.Reply(&clusterpb.Response{Error: &clusterpb.Error{
+		Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata,
+	}})
+}
+
+func (j *job) execute() ([]byte, error) {
+	if err := j.prepare(); err != nil {
+		return nil, err
+	}
+	deadline, err := j.deadline()
+	if err != nil {
+		return nil, err
+	}
+	ctx := &callContext{
+		Context: j.base(), deadline: deadline,
+		call: Call{Route: j.route, meta: j.meta},
+	}
+	defer ctx.finish()
+	out, err := j.d.invoke(ctx, j.target, j.in.Request.GetMsg().GetData())
+	if err != nil {
+		return nil, err
+	}
+	if j.notify() {
+		return []byte(ack), nil
+	}
+	return j.target.method.Encode(out, j.d.Serializer)
+}
+
+// prepare checks everything that can be refused before the method runs.
+func (j *job) prepare() (err error) {
+	req := j.in.Request
+	if j.meta, err = parseMetadata(req.GetMetadata()); err != nil {
+		return err
+	}
+	if j.meta.requestID == "" {
+		j.meta.requestID = nuid.Next()
+	}
+	if _, err := address.Parse(j.route); err != nil {
+		return errs.ErrUndecodableRoute.With("key", "route").With("value", j.route)
+	}
+	if req.GetType() == clusterpb.RPCType_User {
+		return j.prepareRemote()
+	}
+	return j.prepareHandler()
+}
+
+func (j *job) prepareRemote() error {
+	short := shortOf(j.route)
+	target, ok := j.d.remotes[short]
+	if !ok {
+		return errs.ErrRouteNotFound.With("route", short)
+	}
+	j.target = target
+	return nil
+}
+
+func (j *job) prepareHandler() error {
+	target, ok := j.d.handlers[shortOf(j.route)]
+	if !ok {
+		return handlerNotFound(j.route)
+	}
+	j.target = target
+	if target.method.Kind == component.KindNotify && !j.notify() {
+		return errs.ErrNotifyRoute
+	}
+	var err error
+	j.session, err = j.d.standIn(j.in.Request)
+	return err
+}
+
+func (j *job) notify() bool {
+	return j.in.Request.GetMsg().GetType() == clusterpb.MsgType_MsgNotify
+}
+
+// deadline is when the caller stops waiting, told by its remaining time and
+// never by a clock of two machines. Work that nobody waits for is not started.
+func (j *job) deadline() (time.Time, error) {
+	left := j.meta.timeout
+	if us := j.in.Request.GetRemainingUs(); us > 0 {
+		left = time.Duration(us) * time.Microsecond
+	}
+	if left == 0 {
+		return time.Time{}, nil // a caller that did not say: wire.md 9.4
+	}
+	deadline := j.in.Received.Add(left)
+	if !time.Now().Before(deadline) {
+		j.d.Metrics.RPCExpired()
+		return deadline, errs.New(errs.CodeUnavailable, errs.ErrRequestTimeout.Message)
+	}
+	return deadline, nil
+}
+
+func (j *job) base() context.Context {
+	if j.session == nil {
+		return j.d.group.Context()
+	}
+	return session.NewContext(j.d.group.Context(), j.session)
+}
+
+// shortOf is the part of a route that the callee looks at: service.method (wire.md 9.1).
+func shortOf(route string) string {
+	dots := 0
+	for i := len(route) - 1; i >= 0; i-- {
+		if route[i] != '.' {
+			continue
+		}
+		if dots++; dots == 2 {
+			return route[i+1:]
+		}
+	}
+	return route
+}

@@ -1,0 +1,105 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nuid"
+
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/pipeline"
+)
+
+// newEndpoint folds a method into its pipeline.
+func newEndpoint(m *component.Method, around pipeline.Middleware) *endpoint {
+	h := pipeline.Handler(m.Call)
+	if around != nil {
+		h = around(h)
+	}
+	return &endpoint{method: m, handle: h}
+}
+
+// serve runs the local handler of m and answers it.
+func (b *Inbox) serve(m message) {
+	if m.route.local.method != nil && m.route.local.method.Concurrent {
+		if b.d.group.Go("concurrent handler", func(context.Context) { b.answer(&m) }) {
+			return
+		}
+	}
+	b.answer(&m)
+}
+
+func (b *Inbox) answer(m *message) {
+	data, err := b.execute(m)
+	b.observe(m, metrics.KindLocal, err)
+	if m.id == 0 || m.notify {
+		b.logLost(m, err)
+		return
+	}
+	b.out.Respond(m.id, data, asError(err), b.more())
+}
+
+func (b *Inbox) execute(m *message) ([]byte, error) {
+	e := m.route.local
+	if e.method == nil {
+		return nil, e.failure
+	}
+	if e.method.Kind == component.KindNotify && m.id != 0 && !m.notify {
+		return nil, errs.ErrNotifyRoute
+	}
+	ctx := &callContext{Context: b.session.Context(), call: Call{
+		Route: m.route.full,
+		meta:  metadata{requestID: nuid.Next(), startTime: startNow()},
+	}}
+	out, err := b.d.invoke(ctx, e, m.data)
+	if err != nil || m.id == 0 || m.notify {
+		return nil, err
+	}
+	return e.method.Encode(out, b.d.Serializer)
+}
+
+// invoke decodes the argument and runs the handler inside its pipeline.
+func (d *Dispatcher) invoke(ctx context.Context, e *endpoint, data []byte) (out any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, d.panicked(p)
+		}
+	}()
+	arg, err := e.method.Decode(data, d.Serializer)
+	if err != nil {
+		return nil, decodeError(err)
+	}
+	return e.handle(ctx, arg)
+}
+
+func decodeError(err error) error {
+	var coded *errs.Error
+	if errors.As(err, &coded) {
+		return err
+	}
+	return errs.Wrap(errs.CodeBadRequest, err)
+}
+
+// panicked is what a caller learns: the value, never the stack, which is logged.
+func (d *Dispatcher) panicked(p any) error {
+	d.Metrics.Panic("handler")
+	d.Log.WithField("panic", fmt.Sprint(p)).WithField("stack", stack()).Error("a handler panicked; its caller gets an error")
+	if d.HidePanics != nil {
+		return errs.New(errs.CodeInternal, d.HidePanics(p))
+	}
+	return errs.New(errs.CodeInternal, fmt.Sprint(p))
+}
+
+func (b *Inbox) observe(m *message, kind metrics.Kind, err error) {
+	m.route.timers(b.d, err).Answered(kind, b.d.clock.now()-m.at, string(errs.CodeOf(err)))
+}
+
+func (b *Inbox) logLost(m *message, err error) {
+	if err != nil {
+		b.d.Log.WithError(err).WithField("route", m.route.text).WithField("session", b.session.ID()).
+			Debug("a notify failed; its sender is not told")
+	}
+}

@@ -1,0 +1,276 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+)
+
+// metadata is the context of a call as it travels (wire.md 9.3): a JSON object
+// whose well-known keys are read once and whose other keys pass through.
+type metadata struct {
+	requestID string
+	startTime string        // the JSON number as received
+	timeout   time.Duration // 0: none was given
+	others    map[string]json.RawMessage
+}
+
+// parseMetadata reads what a caller sent. Its errors are those of wire.md 9.3
+// and 9.5, all PIT-500.
+func parseMetadata(b []byte) (metadata, error) {
+	if len(b) == 0 {
+		return metadata{}, errs.ErrNoContext
+	}
+	if m, ok := scanMetadata(b); ok {
+		return m.finish()
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return metadata{}, errs.Wrap(errs.CodeUnavailable, genericMapError(b, err))
+	}
+	if all == nil {
+		return metadata{}, errs.ErrNoContext
+	}
+	return collect(all)
+}
+
+// genericMapError words a type error as the reference does, whose target type differs from ours.
+func genericMapError(b []byte, err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if !errors.As(err, &wrongType) {
+		return err
+	}
+	var generic map[string]any
+	return json.Unmarshal(b, &generic)
+}
+
+// scanned is what scanMetadata saw; timeout is kept as text until finish.
+type scanned struct {
+	metadata
+	timeoutText string
+	hasTimeout  bool
+}
+
+func (s *scanned) finish() (metadata, error) {
+	if !s.hasTimeout {
+		return s.metadata, nil
+	}
+	var err error
+	s.timeout, err = parseTimeout(s.timeoutText)
+	return s.metadata, err
+}
+
+func parseTimeout(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errs.Wrap(errs.CodeUnavailable, err)
+	}
+	if d <= 0 {
+		return 0, errs.New(errs.CodeUnavailable, errs.ErrRequestTimeout.Message)
+	}
+	return d, nil
+}
+
+// scanMetadata reads the common shape, a flat object of plain strings and
+// numbers with well-known keys, without building a map. It reports false for anything else.
+func scanMetadata(b []byte) (scanned, bool) {
+	var s scanned
+	if len(b) < 2 || b[0] != '{' {
+		return s, false
+	}
+	if string(b) == "{}" {
+		return s, true
+	}
+	rest := b[1:]
+	for {
+		key, after, ok := scanString(rest)
+		if !ok || len(after) == 0 || after[0] != ':' {
+			return s, false
+		}
+		value, after, isString, ok := scanValue(after[1:])
+		if !ok || !s.set(string(key), value, isString) || len(after) == 0 {
+			return s, false
+		}
+		switch {
+		case after[0] == ',':
+			rest = after[1:]
+		case len(after) == 1 && after[0] == '}':
+			return s, true
+		default:
+			return s, false
+		}
+	}
+}
+
+// set stores a well-known key and reports false for a key that must pass through.
+func (s *scanned) set(key string, value []byte, isString bool) bool {
+	switch key {
+	case constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey:
+		return isString // replaced at every hop
+	case constants.RequestIDKey:
+		s.requestID = string(value)
+		return isString
+	case constants.TimeoutKey:
+		s.timeoutText, s.hasTimeout = string(value), true
+		return isString
+	case constants.StartTimeKey:
+		s.startTime = string(value)
+		return !isString
+	}
+	return false
+}
+
+// scanString reads a quoted string without escapes.
+func scanString(b []byte) (text, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '"' {
+		return nil, nil, false
+	}
+	end := bytes.IndexByte(b[1:], '"')
+	if end < 0 {
+		return nil, nil, false
+	}
+	text = b[1 : 1+end]
+	for _, c := range text {
+		if c == '\\' || c < ' ' || c >= 0x80 {
+			return nil, nil, false
+		}
+	}
+	return text, b[2+end:], true
+}
+
+// scanValue reads a plain string or an unsigned integer.
+func scanValue(b []byte) (value, rest []byte, isString, ok bool) {
+	if len(b) > 0 && b[0] == '"' {
+		value, rest, ok = scanString(b)
+		return value, rest, true, ok
+	}
+	n := 0
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
+	}
+	return b[:n], b[n:], false, n > 0 && (n == 1 || b[0] != '0')
+}
+
+// collect takes the well-known keys out of all and keeps the rest.
+func collect(all map[string]json.RawMessage) (metadata, error) {
+	var m metadata
+	if raw, ok := all[constants.TimeoutKey]; ok {
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return m, errs.Wrap(errs.CodeUnavailable, err)
+		}
+		var err error
+		if m.timeout, err = parseTimeout(text); err != nil {
+			return m, err
+		}
+	}
+	_ = json.Unmarshal(all[constants.RequestIDKey], &m.requestID) // a wrong type counts as missing (wire.md 9.3)
+	if raw := all[constants.StartTimeKey]; json.Valid(raw) {
+		m.startTime = string(raw)
+	}
+	for _, key := range []string{
+		constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey,
+		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey,
+	} {
+		delete(all, key)
+	}
+	if len(all) > 0 {
+		m.others = all
+	}
+	return m, nil
+}
+
+// hop is what one call adds to the metadata that it passes on.
+type hop struct {
+	peerID, peerType string
+	route            string // of the request being served
+	timeout          time.Duration
+}
+
+// appendTo appends the metadata as JSON, keys sorted as the reference has them.
+func (m *metadata) appendTo(dst []byte, h hop) []byte {
+	if m.others != nil {
+		return m.appendWithOthers(dst, h)
+	}
+	dst = append(dst, '{')
+	dst = appendMember(dst, constants.PeerIDKey, h.peerID)
+	dst = append(dst, ',')
+	dst = appendMember(dst, constants.PeerServiceKey, h.peerType)
+	if h.route != "" {
+		dst = append(dst, ',')
+		dst = appendMember(dst, constants.RouteKey, h.route)
+	}
+	if m.startTime != "" {
+		dst = append(dst, `,"`+constants.StartTimeKey+`":`...)
+		dst = append(dst, m.startTime...)
+	}
+	dst = append(dst, `,"`+constants.TimeoutKey+`":"`...)
+	dst = append(dst, formatTimeout(h.timeout)...)
+	dst = append(dst, '"')
+	if m.requestID != "" {
+		dst = append(dst, ',')
+		dst = appendMember(dst, constants.RequestIDKey, m.requestID)
+	}
+	return append(dst, '}')
+}
+
+func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
+	all := make(map[string]json.RawMessage, len(m.others)+6)
+	for k, v := range m.others {
+		all[k] = v
+	}
+	all[constants.PeerIDKey] = appendJSONString(nil, h.peerID)
+	all[constants.PeerServiceKey] = appendJSONString(nil, h.peerType)
+	all[constants.TimeoutKey] = appendJSONString(nil, formatTimeout(h.timeout))
+	if h.route != "" {
+		all[constants.RouteKey] = appendJSONString(nil, h.route)
+	}
+	if m.startTime != "" {
+		all[constants.StartTimeKey] = json.RawMessage(m.startTime)
+	}
+	if m.requestID != "" {
+		all[constants.RequestIDKey] = appendJSONString(nil, m.requestID)
+	}
+	b, err := json.Marshal(all)
+	if err != nil { // a value that was valid JSON when it came in cannot fail now
+		return append(dst, "{}"...)
+	}
+	return append(dst, b...)
+}
+
+func appendMember(dst []byte, key, value string) []byte {
+	dst = append(dst, '"')
+	dst = append(dst, key...)
+	dst = append(dst, `":`...)
+	return appendJSONString(dst, value)
+}
+
+// appendJSONString quotes s; plain ASCII, the usual case, without reflection.
+func appendJSONString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			b, _ := json.Marshal(s) // a string always marshals
+			return append(dst, b...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+// formatTimeout never says "0s", which a Pitaya callee takes as expired.
+// Towards one it is rounded to what the reference prints anyway.
+func formatTimeout(d time.Duration) string {
+	if d <= time.Millisecond {
+		return "1ms"
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// startNow is the value of req-start-time for a call that begins here.
+func startNow() string { return strconv.FormatInt(time.Now().UnixNano(), 10) }

@@ -1,0 +1,151 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/session"
+)
+
+// uidsPerMessage bounds the list of one push, far below the limit of NATS.
+const uidsPerMessage = 2000
+
+// PacketWriter is implemented by a frontend's session entity: it takes a push
+// that was encoded once for many sessions.
+type PacketWriter interface {
+	WritePacket(packet []byte) error
+}
+
+// payload encodes what a push carries.
+func (d *Dispatcher) payload(v any) ([]byte, error) {
+	if raw, ok := v.([]byte); ok {
+		return raw, nil
+	}
+	data, err := d.Serializer.Marshal(v)
+	return data, badArgument(err)
+}
+
+// PushToUsers sends v to the users, wherever on frontends of the type they are.
+// It returns the uids that it could not be sent to, and why if it failed as a
+// whole. Users that nobody holds are not an error (wire.md 10.4), except on a
+// server of the type in standalone mode, which knows all of them.
+func (d *Dispatcher) PushToUsers(_ context.Context, frontendType, route string, v any, uids []string) ([]string, error) {
+	data, err := d.payload(v)
+	if err != nil {
+		return uids, err
+	}
+	missing := uids
+	if d.Pool != nil && frontendType == d.Self.Type {
+		if missing, err = d.pushHere(route, data, uids); err != nil {
+			return uids, err
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	if d.client == nil {
+		return missing, nil
+	}
+	return d.pushAway(frontendType, route, data, missing)
+}
+
+// pushHere pushes to the sessions of this frontend and returns the other uids.
+func (d *Dispatcher) pushHere(route string, data []byte, uids []string) ([]string, error) {
+	packet, err := d.PushPacket(route, data)
+	if err != nil {
+		return uids, err
+	}
+	var missing []string
+	for _, uid := range uids {
+		s, ok := d.Pool.ByUID(uid)
+		if !ok || d.write(s, packet) != nil {
+			missing = append(missing, uid)
+		}
+	}
+	return missing, nil
+}
+
+func (d *Dispatcher) write(s *session.Session, packet []byte) error {
+	w, ok := s.Entity().(PacketWriter)
+	if !ok {
+		return errs.ErrClosed
+	}
+	return w.WritePacket(packet)
+}
+
+// PushPacket encodes a push once for every session that it goes to.
+func (d *Dispatcher) PushPacket(route string, data []byte) ([]byte, error) {
+	m := protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}
+	body, err := m.AppendTo(make([]byte, 0, len(route)+len(data)+16), d.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.AppendPacket(nil, protocol.PacketData, body)
+}
+
+// pushAway sends one message for all frontends when all of them understand it,
+// else one to each user's own subject.
+func (d *Dispatcher) pushAway(frontendType, route string, data []byte, uids []string) ([]string, error) {
+	if len(uids) > 1 && d.allHave(frontendType, constants.CapPush) {
+		return d.pushLists(frontendType, route, data, uids)
+	}
+	var failed []string
+	var cause error
+	for _, uid := range uids {
+		push := &clusterpb.Push{Route: route, Uid: uid, Data: data}
+		if err := d.client.PushToUser(frontendType, uid, push); err != nil {
+			failed, cause = append(failed, uid), err
+		}
+	}
+	return failed, cause
+}
+
+func (d *Dispatcher) pushLists(frontendType, route string, data []byte, uids []string) ([]string, error) {
+	for len(uids) > 0 {
+		n := min(len(uids), uidsPerMessage)
+		push := &clusterpb.Push{Route: route, Data: data, Uids: uids[:n]}
+		if err := d.client.PushToFrontends(frontendType, push); err != nil {
+			return uids, err
+		}
+		uids = uids[n:]
+	}
+	return nil, nil
+}
+
+func (d *Dispatcher) allHave(serverType, capability string) bool {
+	servers := d.discovery.ServersByType(serverType)
+	for _, s := range servers {
+		if !s.Has(capability) {
+			return false
+		}
+	}
+	return len(servers) > 0
+}
+
+// KickUsers closes the connections of the users on frontends of the type and
+// returns the uids that nobody could be told of.
+func (d *Dispatcher) KickUsers(ctx context.Context, frontendType, reason string, uids []string) ([]string, error) {
+	var failed []string
+	var cause error
+	for _, uid := range uids {
+		if err := d.kick(ctx, frontendType, reason, uid); err != nil {
+			failed, cause = append(failed, uid), err
+		}
+	}
+	return failed, cause
+}
+
+func (d *Dispatcher) kick(ctx context.Context, frontendType, reason, uid string) error {
+	if d.Pool != nil && frontendType == d.Self.Type {
+		if s, ok := d.Pool.ByUID(uid); ok {
+			return s.Kick(ctx, reason)
+		}
+	}
+	if d.client == nil {
+		return errs.ErrSessionNotFound
+	}
+	return d.client.KickUser(frontendType, uid)
+}

@@ -1,0 +1,199 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/metrics"
+	address "github.com/cereus-game/cereus/route"
+	"github.com/cereus-game/cereus/router"
+	"github.com/cereus-game/cereus/session"
+)
+
+// Refusals with the reference's texts.
+var (
+	errNoServerType = errs.New(errs.CodeInternal,
+		"no server type chosen for sending RPC, send a full route in the format server.service.component")
+	errOnlySelf = errs.New(errs.CodeInternal,
+		"you are making a rpc that may be processed locally, either specify a different server type or specify a server id")
+	errStandalone = errs.New(errs.CodeUnavailable,
+		"this app runs standalone: calls to other servers need cluster mode")
+)
+
+// OutgoingCall is one call of a remote that the app makes.
+type OutgoingCall struct {
+	Route    string
+	ServerID string // "" lets the router pick
+	Payload  []byte
+	OneWay   bool // the callee's result is of no interest
+}
+
+// RPC calls a remote and returns the bytes of its result. A call that certainly
+// reached nobody goes to another server at once.
+func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
+	if d.client == nil {
+		return nil, errStandalone
+	}
+	parsed, err := address.Parse(c.Route)
+	if err != nil {
+		return nil, err
+	}
+	if parsed.ServerType == "" {
+		return nil, errNoServerType
+	}
+	if c.ServerID != "" {
+		to, ok := d.discovery.Server(c.ServerID)
+		if !ok {
+			return nil, errs.ErrServerNotFound
+		}
+		return d.call(ctx, to, c)
+	}
+	return d.callAny(ctx, parsed, c)
+}
+
+// callAny tries the servers of the type until one was there.
+func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
+	var tried []string
+	if to.ServerType == d.Self.Type {
+		tried = append(tried, d.Self.ID) // a call to one's own type is for the others
+	}
+	for {
+		server, err := d.pick(ctx, d.routing(ctx, to, c), tried)
+		if err != nil {
+			return nil, d.nobody(to, tried, err)
+		}
+		data, err := d.call(ctx, server, c)
+		switch {
+		case cluster.IsGone(err):
+			d.target(server).gone.Store(true)
+			tried = append(tried, server.ID)
+			d.Metrics.RPCFailover()
+		case cluster.IsMoved(err):
+		default:
+			return data, err
+		}
+	}
+}
+
+func (d *Dispatcher) routing(ctx context.Context, to address.Route, c OutgoingCall) router.Call {
+	call := router.Call{Route: to, ServerType: to.ServerType, Kind: router.ToRemote, Payload: c.Payload}
+	if s, ok := session.FromContext(ctx); ok {
+		call.SessionID, call.UID = s.ID(), s.UID()
+	}
+	return call
+}
+
+// nobody words the failure of a call whose only candidate is the caller.
+func (d *Dispatcher) nobody(to address.Route, tried []string, err error) error {
+	if to.ServerType == d.Self.Type && len(tried) == 1 {
+		return errOnlySelf
+	}
+	return err
+}
+
+// callOne calls route on one server, whatever its type.
+func (d *Dispatcher) callOne(ctx context.Context, to *cluster.Server, route string, payload []byte) ([]byte, error) {
+	if d.client == nil {
+		return nil, errStandalone
+	}
+	return d.call(ctx, to, OutgoingCall{Route: route, Payload: payload})
+}
+
+func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCall) ([]byte, error) {
+	start := d.clock.now()
+	resp, err := d.client.Call(ctx, to, d.request(ctx, to, c))
+	d.timers(c.Route, err).Answered(metrics.KindRPC, d.clock.now()-start, string(errs.CodeOf(err)))
+	return resp.GetData(), err
+}
+
+// request is wire.md 9.1 for a user RPC, in the context of the call that ctx serves.
+func (d *Dispatcher) request(ctx context.Context, to *cluster.Server, c OutgoingCall) *clusterpb.Request {
+	timeout := d.Limits.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, time.Until(deadline)), leastTime)
+	}
+	meta, route := inherited(ctx)
+	req := &clusterpb.Request{
+		Type: clusterpb.RPCType_User,
+		Msg:  &clusterpb.Msg{Route: c.Route, Data: c.Payload},
+		Metadata: meta.appendTo(make([]byte, 0, 224), hop{
+			peerID: d.Self.ID, peerType: d.Self.Type, route: route, timeout: timeout,
+		}),
+	}
+	if c.OneWay {
+		req.Msg.Type = clusterpb.MsgType_MsgNotify
+	}
+	if d.Self.Frontend {
+		req.FrontendID = d.Self.ID
+	}
+	if to.Has(constants.CapOrder) {
+		req.RemainingUs = timeout.Microseconds()
+	}
+	return req
+}
+
+// inherited is the metadata that a call made in ctx passes on.
+func inherited(ctx context.Context) (metadata, string) {
+	c := FromContext(ctx)
+	if c == nil {
+		return metadata{requestID: nuid.Next(), startTime: startNow()}, ""
+	}
+	meta := c.meta
+	if meta.requestID == "" {
+		meta.requestID, meta.startTime = nuid.Next(), startNow()
+	}
+	return meta, c.Route
+}
+
+// EncodeArgument makes the payload of an RPC: protobuf messages as protobuf,
+// bytes as they are, anything else by the app's serializer, nil as nothing.
+func (d *Dispatcher) EncodeArgument(arg any) ([]byte, error) {
+	switch v := arg.(type) {
+	case nil:
+		return nil, nil
+	case []byte:
+		return v, nil
+	case proto.Message:
+		data, err := proto.Marshal(v)
+		return data, badArgument(err)
+	}
+	data, err := d.Serializer.Marshal(arg)
+	return data, badArgument(err)
+}
+
+func badArgument(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errs.Wrap(errs.CodeBadRequest, fmt.Errorf("cannot encode the argument: %w", err))
+}
+
+// DecodeReply reads the payload of a reply into reply, by the same rules. A nil
+// reply drops it.
+func (d *Dispatcher) DecodeReply(data []byte, reply any) error {
+	switch v := reply.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*v = data
+		return nil
+	case proto.Message:
+		return badReply(proto.Unmarshal(data, v))
+	}
+	return badReply(d.Serializer.Unmarshal(data, reply))
+}
+
+func badReply(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errs.Wrap(errs.CodeInternal, fmt.Errorf("cannot decode the reply: %w", err))
+}

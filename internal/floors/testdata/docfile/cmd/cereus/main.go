@@ -1,0 +1,1 @@
+package main // want: program without a comment above its package clause

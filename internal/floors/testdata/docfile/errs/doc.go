@@ -1,0 +1,2 @@
+// Package errs does it right.
+package errs

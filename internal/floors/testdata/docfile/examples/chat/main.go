@@ -1,0 +1,2 @@
+// Chat is a program with a comment.
+package main

@@ -1,0 +1,6 @@
+package embedded
+
+import (
+	_ "example.test/bad"
+	_ "example.test/bad/errs"
+)

@@ -1,0 +1,3 @@
+package errs_test
+
+import _ "example.test/bad/embedded" // tests may

@@ -1,0 +1,9 @@
+package route
+
+type Five interface {
+	A()
+	B()
+	C()
+	D()
+	E()
+}

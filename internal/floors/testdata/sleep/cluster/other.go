@@ -1,0 +1,7 @@
+package cluster
+
+type sleeper struct{}
+
+func (sleeper) Sleep() {}
+
+func nap(time sleeper) { time.Sleep() }

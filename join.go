@@ -1,0 +1,76 @@
+package cereus
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/internal/dispatch"
+)
+
+// joinCluster makes the parts that meet other servers.
+func (a *App) joinCluster() error {
+	var err error
+	if a.discovery, err = cluster.NewEtcdDiscovery(a.etcdParams()); err != nil {
+		return err
+	}
+	a.discovery.AddListener(&serverCounts{metrics: a.metrics, count: make(map[string]int)})
+	rpc := a.config.Cluster.RPC
+	out, err := cluster.NewNATSTransport(a.natsParams("client", rpc.Client.NATS.NATSConnection))
+	if err != nil {
+		return fmt.Errorf("key cluster.rpc.client.nats.connect: %w", err)
+	}
+	in, err := cluster.NewNATSTransport(a.natsParams("server", rpc.Server.NATS.NATSConnection))
+	if err != nil {
+		return fmt.Errorf("key cluster.rpc.server.nats.connect: %w", err)
+	}
+	prefix := a.config.Cluster.NATS.Prefix
+	a.client = cluster.NewRPCClient(cluster.RPCClientParams{
+		Self: a.self, Transport: out, Prefix: prefix, Timeout: rpc.Client.NATS.RequestTimeout,
+		Log: a.log, Metrics: rpcMeter{a.metrics, "client"},
+	})
+	a.server = cluster.NewRPCServer(cluster.RPCServerParams{
+		Self: a.self, Transport: in, Prefix: prefix, Handler: a.dispatcher, Users: dispatch.Users{D: a.dispatcher},
+		Log: a.log, Metrics: rpcMeter{a.metrics, "server"},
+	})
+	a.links = []Module{out, a.client, in, a.server}
+	a.dispatcher.Join(a.discovery, a.client)
+	if a.pool != nil {
+		players := presence{self: a.self, server: a.server, client: a.client, unique: a.config.Session.Unique}
+		players.hook(a.pool)
+	}
+	return nil
+}
+
+func (a *App) etcdParams() cluster.EtcdParams {
+	c := a.config.Cluster.SD.Etcd
+	return cluster.EtcdParams{
+		Self: a.self, Log: a.log, Die: a.die, Metrics: discoveryMeter{a.metrics},
+		Client: a.opts.etcd, Endpoints: c.Endpoints, Username: c.User, Password: string(c.Pass),
+		Prefix: c.Prefix, DialTimeout: c.DialTimeout, BootTimeout: a.config.Boot.Timeout,
+		TTL: c.Heartbeat.TTL, HeartbeatLog: c.Heartbeat.Log, OnLoss: cluster.Policy(c.OnLoss),
+		SyncInterval: c.SyncServers.Interval, SyncParallelism: c.SyncServers.Parallelism,
+		RevokeTimeout: c.Revoke.Timeout, GrantTimeout: c.GrantLease.Timeout,
+		GrantMaxRetries: c.GrantLease.MaxRetries, GrantRetryInterval: c.GrantLease.RetryInterval,
+		ShutdownDelay: c.Shutdown.Delay, TypesBlacklist: c.ServerTypesBlacklist,
+	}
+}
+
+func (a *App) natsParams(name string, c config.NATSConnection) cluster.NATSParams {
+	return cluster.NATSParams{
+		URL: c.Connect, Name: a.self.Type + "/" + a.self.ID + " " + name,
+		DialTimeout: c.ConnectionTimeout, BootTimeout: a.config.Boot.Timeout,
+		Options: []nats.Option{
+			nats.MaxReconnects(c.MaxReconnectionRetries),
+			nats.ReconnectWait(c.ReconnectWait),
+			nats.ReconnectJitter(c.ReconnectJitter, c.ReconnectJitterTLS),
+			nats.PingInterval(c.PingInterval),
+			nats.MaxPingsOutstanding(c.MaxPingsOutstanding),
+			nats.FlusherTimeout(c.FlusherTimeout),
+			nats.Compression(c.WebsocketCompression),
+		},
+		Log: a.log.WithField("nats", name), Metrics: rpcMeter{a.metrics, name}, Die: a.die,
+	}
+}

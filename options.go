@@ -1,0 +1,212 @@
+package cereus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/internal/agent"
+	"github.com/cereus-game/cereus/pipeline"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/router"
+	"github.com/cereus-game/cereus/serializer"
+)
+
+// Option is one choice made for a new App.
+type Option interface{ apply(o *options) error }
+
+type optionFunc func(o *options) error
+
+func (f optionFunc) apply(o *options) error { return f(o) }
+
+// options is what New collects before it assembles.
+type options struct {
+	serverType string
+	frontend   bool
+	standalone bool
+	id         string
+	metadata   map[string]string
+	config     *config.Config
+	serializer serializer.Serializer
+	log        logrus.FieldLogger
+	etcd       *clientv3.Client
+	signals    []os.Signal
+	dictionary map[string]uint16
+	lenient    agent.Leniency
+
+	acceptors  []func(*App) acceptor.Acceptor
+	routers    []routerOption
+	handlers   []pipeline.Middleware
+	remotes    []pipeline.Middleware
+	validators map[string]agent.Validator
+}
+
+type routerOption struct {
+	serverType string
+	kind       router.Kind
+	pick       router.Func
+}
+
+// Backend makes a server of the given type that holds no client connections.
+// A type is 1 to 64 characters out of A-Z a-z 0-9 _ . and -.
+func Backend(serverType string) Option {
+	return optionFunc(func(o *options) error { return o.role(serverType, false) })
+}
+
+// Frontend makes a server of the given type that holds client connections; it
+// needs at least one of WithTCP, WithWebSocket and WithAcceptor.
+func Frontend(serverType string) Option {
+	return optionFunc(func(o *options) error { return o.role(serverType, true) })
+}
+
+func (o *options) role(serverType string, frontend bool) error {
+	if o.serverType != "" {
+		return errors.New("an app is either one Frontend or one Backend: give one of the two, once")
+	}
+	if serverType == "" {
+		return errors.New(`the server type is empty: name it, as in cereus.Backend("room")`)
+	}
+	o.serverType, o.frontend = serverType, frontend
+	return nil
+}
+
+// Standalone makes a server without a cluster: no etcd, no NATS, and every
+// route is its own.
+func Standalone() Option {
+	return optionFunc(func(o *options) error { o.standalone = true; return nil })
+}
+
+// WithID sets the server's id, which is unique in the cluster; the same
+// characters as for a type. Without it every start has a random one. A server
+// with a fixed id that restarts after a crash waits until its old registration
+// has run out.
+func WithID(id string) Option {
+	return optionFunc(func(o *options) error { o.id = id; return nil })
+}
+
+// WithMetadata gives the server metadata that every server of the cluster sees.
+func WithMetadata(metadata map[string]string) Option {
+	return optionFunc(func(o *options) error { o.metadata = maps.Clone(metadata); return nil })
+}
+
+// WithConfig replaces the default configuration; see config.Load.
+func WithConfig(c *config.Config) Option {
+	return optionFunc(func(o *options) error {
+		if c == nil {
+			return errors.New("WithConfig(nil): pass what config.Load or config.Default returned")
+		}
+		o.config = c
+		return nil
+	})
+}
+
+// WithSerializer sets the codec of payloads, which is otherwise taken from the
+// key serializertype. All servers of a cluster need the same (wire.md 9.1).
+func WithSerializer(s serializer.Serializer) Option {
+	return optionFunc(func(o *options) error { o.serializer = s; return nil })
+}
+
+// WithLogger sets where the app logs; without it warnings and worse go to
+// standard error.
+func WithLogger(log logrus.FieldLogger) Option {
+	return optionFunc(func(o *options) error { o.log = log; return nil })
+}
+
+// WithEtcdClient uses a client that exists instead of connecting with
+// cluster.sd.etcd.endpoints. The app does not close it.
+func WithEtcdClient(c *clientv3.Client) Option {
+	return optionFunc(func(o *options) error { o.etcd = c; return nil })
+}
+
+// WithSignals makes Run stop on the given signals, SIGINT and SIGTERM when none
+// are given. A second one gives up waiting for whatever is under way.
+func WithSignals(signals ...os.Signal) Option {
+	return optionFunc(func(o *options) error {
+		if len(signals) == 0 {
+			signals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+		}
+		o.signals = signals
+		return nil
+	})
+}
+
+// WithTCP accepts clients on a TCP address such as ":3250", with the limits of
+// the configuration. opts add to them: acceptor.WithTLS, for one.
+func WithTCP(address string, opts ...acceptor.Option) Option {
+	return acceptorOption(func(a *App) acceptor.Acceptor {
+		return acceptor.NewTCP(address, append(a.acceptorOptions(), opts...)...)
+	})
+}
+
+// WithWebSocket accepts clients on a WebSocket address such as ":3251", with
+// the limits of the configuration. opts add to them: acceptor.WithOrigins.
+func WithWebSocket(address string, opts ...acceptor.Option) Option {
+	return acceptorOption(func(a *App) acceptor.Acceptor {
+		return acceptor.NewWebSocket(address, append(a.acceptorOptions(), opts...)...)
+	})
+}
+
+// WithAcceptor accepts clients on an acceptor that the caller made, with its
+// own limits.
+func WithAcceptor(made acceptor.Acceptor) Option {
+	return acceptorOption(func(*App) acceptor.Acceptor { return made })
+}
+
+func acceptorOption(build func(*App) acceptor.Acceptor) Option {
+	return optionFunc(func(o *options) error { o.acceptors = append(o.acceptors, build); return nil })
+}
+
+// WithRouter sets how a server of the type is picked, for clients' messages
+// (router.ToHandler) or for calls of servers (router.ToRemote). Without it
+// every server that is up is equally likely.
+func WithRouter(serverType string, kind router.Kind, pick router.Func) Option {
+	return optionFunc(func(o *options) error {
+		o.routers = append(o.routers, routerOption{serverType, kind, pick})
+		return nil
+	})
+}
+
+// WithHandlerMiddleware puts middleware around every handler, the first given outermost.
+func WithHandlerMiddleware(mw ...pipeline.Middleware) Option {
+	return optionFunc(func(o *options) error { o.handlers = append(o.handlers, mw...); return nil })
+}
+
+// WithRemoteMiddleware puts middleware around every remote, the first given outermost.
+func WithRemoteMiddleware(mw ...pipeline.Middleware) Option {
+	return optionFunc(func(o *options) error { o.remotes = append(o.remotes, mw...); return nil })
+}
+
+// WithHandshakeValidator refuses clients whose handshake check returns an error
+// for. All validators must agree; the client is not told which one did not.
+func WithHandshakeValidator(name string, check func(ctx context.Context, h *protocol.HandshakeRequest) error) Option {
+	return optionFunc(func(o *options) error {
+		if _, taken := o.validators[name]; taken {
+			return fmt.Errorf("two handshake validators are named %q", name)
+		}
+		if o.validators == nil {
+			o.validators = make(map[string]agent.Validator)
+		}
+		o.validators[name] = check
+		return nil
+	})
+}
+
+// WithRouteDictionary lets clients and server send two bytes instead of the
+// given routes (wire.md 3.4). Clients made with libpitaya do not understand it.
+func WithRouteDictionary(codes map[string]uint16) Option {
+	return optionFunc(func(o *options) error { o.dictionary = maps.Clone(codes); return nil })
+}
+
+// WithLenientHandshake accepts an ack without a handshake, and a second
+// handshake, as Pitaya does (wire.md 2.1). No known client needs it.
+func WithLenientHandshake() Option {
+	return optionFunc(func(o *options) error { o.lenient = agent.AsPitaya; return nil })
+}

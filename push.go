@@ -1,0 +1,65 @@
+package cereus
+
+import (
+	"context"
+
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/group"
+)
+
+// errFrontendType: a backend has no frontend type of its own to push to.
+var errFrontendType = errs.New(errs.CodeBadRequest, "name the type of the users' frontends: a backend has none of its own")
+
+// Push is a message from the server to clients.
+type Push struct {
+	// FrontendType is the type of the frontends that hold the users; "" on a
+	// frontend means its own.
+	FrontendType string
+	// Route names the message to clients, at most 255 bytes.
+	Route string
+	// Payload goes through the app's serializer, []byte as it is.
+	Payload any
+}
+
+// Push sends p to the users with the given uids, wherever they are connected.
+// It returns the uids to which it could not be sent, with the reason. A user
+// who is not online is no failure in a cluster: nobody answers for the others
+// (wire.md 10.4).
+func (a *App) Push(ctx context.Context, p Push, uids ...string) (failed []string, err error) {
+	frontendType, err := a.frontendType(p.FrontendType)
+	if err != nil {
+		return uids, err
+	}
+	return a.dispatcher.PushToUsers(ctx, frontendType, p.Route, p.Payload, uids)
+}
+
+// PushToGroup sends p to every member that the group has now. Its results are
+// those of Push, or the error of reading the members.
+func (a *App) PushToGroup(ctx context.Context, p Push, groups *group.Groups, name string) (failed []string, err error) {
+	members, err := groups.Members(ctx, name)
+	if err != nil || len(members) == 0 {
+		return nil, err
+	}
+	return a.Push(ctx, p, members...)
+}
+
+// Kick closes the connections of the users, who are on frontends of the given
+// type ("" on a frontend means its own). Its results are those of Push. The
+// reason reaches clients of this server; those of others are only told to go.
+func (a *App) Kick(ctx context.Context, frontendType, reason string, uids ...string) (failed []string, err error) {
+	frontendType, err = a.frontendType(frontendType)
+	if err != nil {
+		return uids, err
+	}
+	return a.dispatcher.KickUsers(ctx, frontendType, reason, uids)
+}
+
+func (a *App) frontendType(given string) (string, error) {
+	switch {
+	case given != "":
+		return given, nil
+	case a.self.Frontend:
+		return a.self.Type, nil
+	}
+	return "", errFrontendType
+}

@@ -1,0 +1,7 @@
+// Package router picks the server that gets a call.
+//
+// A call names a server type; discovery knows the servers of that type. A
+// [Func] chooses among them: by default [Random], for handlers and for remotes
+// of a type whatever the application sets with [Router.Set], to keep a room on
+// one server for example.
+package router

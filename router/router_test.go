@@ -1,0 +1,201 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/route"
+	"github.com/cereus-game/cereus/router"
+)
+
+func servers(n int) []*cluster.Server {
+	list := make([]*cluster.Server, n)
+	for i := range list {
+		list[i] = &cluster.Server{ID: fmt.Sprintf("room-%02d", i), Type: "room"}
+	}
+	return list
+}
+
+func call() router.Call {
+	return router.Call{
+		Route: route.Route{ServerType: "room", Service: "chat", Method: "join"}, ServerType: "room",
+		Kind: router.ToHandler, SessionID: 1, UID: "ann",
+	}
+}
+
+func excluding(ids ...string) func(string) bool {
+	return func(id string) bool { return slices.Contains(ids, id) }
+}
+
+func TestNoServer(t *testing.T) {
+	t.Parallel()
+	r, c := router.New(), call()
+	_, err := r.Pick(t.Context(), c, nil)
+	require.ErrorIs(t, err, errs.ErrNoServer)
+	c.Exclude = excluding("room-00", "room-01")
+	_, err = r.Pick(t.Context(), c, servers(2))
+	require.ErrorIs(t, err, errs.ErrNoServer)
+	r.Set("room", router.ToHandler, func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) {
+		panic("must not be asked")
+	})
+	_, err = r.Pick(t.Context(), c, servers(2))
+	require.ErrorIs(t, err, errs.ErrNoServer)
+	_, err = router.Random()(t.Context(), c, nil)
+	require.ErrorIs(t, err, errs.ErrNoServer)
+}
+
+// The random choice is uniform: chi-squared below the quantile that one run in a million exceeds.
+func TestRandomIsUniform(t *testing.T) {
+	t.Parallel()
+	const draws = 100_000
+	for _, c := range []struct {
+		servers, excluded int
+		limit             float64 // of servers-excluded-1 degrees of freedom
+	}{
+		{2, 0, 23.93}, {4, 0, 30.66}, {10, 0, 45.08}, {3, 1, 23.93}, {6, 2, 30.66}, {12, 2, 45.08},
+	} {
+		list, r, asked := servers(c.servers), router.New(), call()
+		if c.excluded > 0 {
+			asked.Exclude = excluding(list[0].ID, list[c.servers/2].ID)
+			if c.excluded == 1 {
+				asked.Exclude = excluding(list[1].ID)
+			}
+		}
+		counts := map[string]int{}
+		for range draws {
+			s, err := r.Pick(t.Context(), asked, list)
+			require.NoError(t, err)
+			counts[s.ID]++
+		}
+		candidates := c.servers - c.excluded
+		require.Len(t, counts, candidates)
+		expected, chi := float64(draws)/float64(candidates), 0.0
+		for id, n := range counts {
+			require.False(t, asked.Exclude != nil && asked.Exclude(id))
+			chi += (float64(n) - expected) * (float64(n) - expected) / expected
+		}
+		require.Less(t, chi, c.limit, "%d servers, %d excluded: %v", c.servers, c.excluded, counts)
+	}
+}
+
+func TestRandomDoesNotAllocate(t *testing.T) {
+	list, r, c := servers(10), router.New(), call()
+	ctx := t.Context()
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = r.Pick(ctx, c, list) }))
+	c.Exclude = excluding("room-03")
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = r.Pick(ctx, c, list) }))
+}
+
+func TestCustomFunc(t *testing.T) {
+	t.Parallel()
+	r, c, list := router.New(), call(), servers(3)
+	var seen []*cluster.Server
+	r.Set("room", router.ToHandler, func(_ context.Context, got router.Call, from []*cluster.Server) (*cluster.Server, error) {
+		require.Equal(t, "ann", got.UID)
+		seen = from
+		return &cluster.Server{ID: "room-02"}, nil // an older value of the same server
+	})
+	s, err := r.Pick(t.Context(), c, list)
+	require.NoError(t, err)
+	require.Same(t, list[2], s, "always the value from the list")
+	require.Len(t, seen, 3)
+
+	c.Exclude = excluding("room-00")
+	_, err = r.Pick(t.Context(), c, list)
+	require.NoError(t, err)
+	require.Equal(t, list[1:], seen, "what is excluded is not offered")
+	require.Len(t, list, 3)
+	require.Equal(t, "room-00", list[0].ID, "the shared slice stays as it is")
+
+	c.Exclude = excluding("room-02")
+	_, err = r.Pick(t.Context(), c, list)
+	require.Equal(t, errs.CodeUnavailable, errs.CodeOf(err), "nor accepted")
+	require.Equal(t, map[string]string{"type": "room", "server": "room-02"}, errs.From(err).Metadata)
+
+	c.Exclude, c.Kind = nil, router.ToRemote
+	seen = nil
+	_, err = r.Pick(t.Context(), c, list)
+	require.NoError(t, err)
+	require.Nil(t, seen, "remotes have a Func of their own")
+	c.Kind = router.ToHandler
+	r.Set("room", router.ToHandler, nil)
+	_, err = r.Pick(t.Context(), c, list)
+	require.NoError(t, err)
+	require.Nil(t, seen, "nil brings the random choice back")
+}
+
+func TestN19_CustomFuncFails(t *testing.T) {
+	t.Parallel()
+	refusal := errors.New("full")
+	for name, c := range map[string]struct {
+		f    router.Func
+		code errs.Code
+	}{
+		"panic": {func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) { panic("boom") }, errs.CodeInternal},
+		"nil":   {func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) { return nil, nil }, errs.CodeUnavailable},
+		"stranger": {func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) {
+			return &cluster.Server{ID: "gone"}, nil
+		}, errs.CodeUnavailable},
+		"error": {func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) { return nil, refusal }, errs.CodeInternal},
+	} {
+		r := router.New()
+		r.Set("room", router.ToHandler, c.f)
+		s, err := r.Pick(t.Context(), call(), servers(2))
+		require.Nil(t, s, name)
+		require.Equal(t, c.code, errs.CodeOf(err), name)
+		require.Equal(t, name == "error", errors.Is(err, refusal))
+	}
+}
+
+func TestSetWhilePicking(t *testing.T) {
+	t.Parallel()
+	r, list := router.New(), servers(4)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 1000 {
+				if _, err := r.Pick(t.Context(), call(), list); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 100 {
+		r.Set("room", router.ToHandler, router.Random())
+		r.Set("room", router.ToHandler, nil)
+	}
+	wg.Wait()
+}
+
+func ExampleRouter_Set() {
+	r := router.New()
+	// A player always gets the same server, as long as the servers are the same.
+	r.Set("room", router.ToHandler, func(_ context.Context, c router.Call, servers []*cluster.Server) (*cluster.Server, error) {
+		return servers[len(c.UID)%len(servers)], nil
+	})
+	list := []*cluster.Server{{ID: "room-a", Type: "room"}, {ID: "room-b", Type: "room"}}
+	s, err := r.Pick(context.Background(), router.Call{ServerType: "room", Kind: router.ToHandler, UID: "ann"}, list)
+	fmt.Println(s.ID, err)
+	// Output: room-b <nil>
+}
+
+func BenchmarkPick(b *testing.B) {
+	r, c := router.New(), call()
+	for _, n := range []int{2, 10, 100} {
+		list := servers(n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = r.Pick(b.Context(), c, list)
+			}
+		})
+	}
+}

@@ -1,0 +1,66 @@
+package cereus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
+)
+
+// Run starts the app, waits until ctx ends, a signal of WithSignals comes or
+// the server cannot go on, and shuts it down within shutdown.timeout. It
+// returns nil after an orderly end, and otherwise every fault.
+func (a *App) Run(ctx context.Context) error {
+	signals := make(chan os.Signal, 2)
+	if len(a.opts.signals) > 0 {
+		signal.Notify(signals, a.opts.signals...)
+		defer signal.Stop(signals)
+	}
+	starting, stop := untilSignal(ctx, signals, "stopped before the server was up")
+	err := a.Start(starting)
+	stop()
+	if err != nil {
+		return err
+	}
+	cause := a.wait(ctx, signals)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), a.config.Shutdown.Timeout,
+		fmt.Errorf("shutdown took longer than %s (key shutdown.timeout)", a.config.Shutdown.Timeout))
+	defer cancel()
+	ctx, stop = untilSignal(ctx, signals, "shutdown cut short")
+	defer stop()
+	return errors.Join(cause, a.Shutdown(ctx))
+}
+
+// wait returns when the app has to stop, and why if that is a fault.
+func (a *App) wait(ctx context.Context, signals <-chan os.Signal) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case s := <-signals:
+		a.log.WithField("signal", s.String()).Info("stopping; a second signal stops at once")
+		return nil
+	case cause := <-a.appDieChan:
+		a.log.WithError(cause).Error("this server cannot go on")
+		return cause
+	}
+}
+
+// untilSignal is ctx, cancelled as soon as a signal comes.
+func untilSignal(ctx context.Context, signals <-chan os.Signal, what string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := lifecycle.NewGroup(ctx)
+	watch.Go("signals", func(ctx context.Context) {
+		select {
+		case s := <-signals:
+			cancel(fmt.Errorf("%s by signal %s", what, s))
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		_ = watch.Stop(context.Background()) // its only goroutine ends at once
+		cancel(nil)
+	}
+}

@@ -1,0 +1,141 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/cereus-game/cereus/errs"
+	"github.com/puzpuzpuz/xsync/v4"
+	"github.com/sirupsen/logrus"
+)
+
+// PoolParams configure a [Pool]. The zero value works.
+type PoolParams struct {
+	// Replaced is called with the local session that lost its uid to a newer one,
+	// after the newer one can be found. It should kick the old one.
+	Replaced func(old *Session)
+	Log      logrus.FieldLogger
+}
+
+// Pool holds the sessions of one frontend. All methods are safe for concurrent
+// use; looking up takes no lock that others hold. Use [NewPool].
+type Pool struct {
+	replaced func(old *Session)
+	log      logrus.FieldLogger
+	byID     *xsync.Map[int64, *Session]
+	byUID    *xsync.Map[string, *Session]
+	count    atomic.Int64
+	lastID   atomic.Int64
+
+	mu    sync.Mutex // guards writing hooks
+	hooks atomic.Pointer[poolHooks]
+}
+
+// NewPool returns an empty pool.
+func NewPool(p PoolParams) *Pool {
+	pool := &Pool{
+		replaced: p.Replaced, log: p.Log,
+		byID: xsync.NewMap[int64, *Session](), byUID: xsync.NewMap[string, *Session](),
+	}
+	pool.hooks.Store(&poolHooks{})
+	return pool
+}
+
+// NextID returns 1, 2, 3 and so on: the ids for sessions of this frontend.
+func (p *Pool) NextID() int64 { return p.lastID.Add(1) }
+
+// Add puts a session into the pool, which it leaves by itself when it closes.
+// [errs.ErrClosed] for one that is closed, [errs.CodeConflict] for one that is
+// bound or in a pool already, or whose id is taken.
+func (p *Pool) Add(s *Session) error {
+	if _, taken := p.byID.LoadOrStore(s.id, s); taken {
+		return errs.New(errs.CodeConflict, "session id is already in the pool")
+	}
+	// Counted before it can leave.
+	p.count.Add(1)
+	if err := s.enter(p); err != nil {
+		p.forget(s, "")
+		return err
+	}
+	return nil
+}
+
+// Remove takes a session out of the pool without closing it, and calls the
+// unbind hooks if it was bound. Sessions that are not in it are left alone.
+func (p *Pool) Remove(s *Session) {
+	s.mu.Lock()
+	if s.pool != p {
+		s.mu.Unlock()
+		return
+	}
+	left := s.leave()
+	s.mu.Unlock()
+	left.forget(s)
+	left.unbound(s.parent, s)
+}
+
+// ByID returns the open session with the id.
+func (p *Pool) ByID(id int64) (*Session, bool) {
+	s, ok := p.byID.Load(id)
+	if !ok || s.isClosed() {
+		return nil, false
+	}
+	return s, true
+}
+
+// ByUID returns the open session that is bound to uid.
+func (p *Pool) ByUID(uid string) (*Session, bool) {
+	s, ok := p.byUID.Load(uid)
+	if !ok || s.isClosed() {
+		return nil, false
+	}
+	return s, true
+}
+
+// Count is the number of sessions.
+func (p *Pool) Count() int { return int(p.count.Load()) }
+
+// CountBound is the number of sessions that have a uid.
+func (p *Pool) CountBound() int { return p.byUID.Size() }
+
+// Each calls fn for the sessions until fn returns false. Sessions that come or
+// go meanwhile may be seen or not; none is seen twice.
+func (p *Pool) Each(fn func(*Session) bool) {
+	p.byID.Range(func(_ int64, s *Session) bool { return s.isClosed() || fn(s) })
+}
+
+// forget clears the maps of what is still the session's own.
+func (p *Pool) forget(s *Session, uid string) {
+	_, gone := deleteOwn(p.byID, s.id, s)
+	if gone {
+		p.count.Add(-1)
+	}
+	if uid != "" {
+		deleteOwn(p.byUID, uid, s)
+	}
+}
+
+func deleteOwn[K comparable](m *xsync.Map[K, *Session], key K, s *Session) (*Session, bool) {
+	gone := false
+	left, _ := m.Compute(key, func(old *Session, loaded bool) (*Session, xsync.ComputeOp) {
+		gone = loaded && old == s
+		if gone {
+			return nil, xsync.DeleteOp
+		}
+		return old, xsync.CancelOp
+	})
+	return left, gone
+}
+
+func (s *Session) enter(p *Pool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errs.ErrClosed
+	}
+	if s.pool != nil || s.binding || s.uid != "" {
+		return errs.New(errs.CodeConflict, "session is bound or in a pool already")
+	}
+	s.pool = p
+	return nil
+}
