@@ -15,8 +15,11 @@ const (
 // Metrics is told of connections that come and go, from many goroutines.
 // Every connection is Accepted once and then either Refused or Closed.
 type Metrics interface {
+	// Accepted counts a connection that came, before it is looked at.
 	Accepted()
+	// Refused counts a connection that was turned away, and why.
 	Refused(why Refusal)
+	// Closed counts the end of a connection that was not refused.
 	Closed()
 	// AcceptFailed counts accepts that failed and are tried again, such as for
 	// want of file descriptors.

@@ -473,6 +473,7 @@ func TestE14_RegisterCanBeGivenUp(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, d.Register(ctx), context.DeadlineExceeded)
 
+	require.False(t, d.link.Load().registrar.wanted.Load(), "nothing goes on behind the caller's back")
 	waiting := make(chan error, 1)
 	done := make(chan struct{})
 	go func() { defer close(done); waiting <- d.Register(testContext(t)) }()

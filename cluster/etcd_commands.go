@@ -50,22 +50,10 @@ func (b *commandBox) do(ctx, running context.Context, cmd command) error {
 		return ErrNotRunning
 	}
 	select {
-	case err := <-cmd.done:
+	case err := <-cmd.done: // soon after ctx ends, and only then is it known what was done
 		return err
-	case <-ctx.Done():
-		return finished(ctx, cmd)
 	case <-running.Done():
 		return ErrNotRunning
-	}
-}
-
-// finished prefers the answer that came when the context ended.
-func finished(ctx context.Context, cmd command) error {
-	select {
-	case err := <-cmd.done:
-		return err
-	default:
-		return context.Cause(ctx)
 	}
 }
 

@@ -231,21 +231,29 @@ func (r *registrar) failed(ctx context.Context, err error) {
 		r.since = time.Now()
 		r.log.WithError(err).Warn("could not register this server, trying again")
 	}
+	if over := r.enough(err); over != nil {
+		r.giveUp(ctx, over)
+		return
+	}
 	wait := r.pauses.NextBackOff()
-	switch {
-	case r.registering != nil:
-		if hopeless(err) || r.registering.ctx.Err() != nil || time.Since(r.since) > r.params.BootTimeout {
-			r.giveUp(ctx, err)
-			return
-		}
-	case r.params.OnLoss == PolicyExit:
-		if r.failures > r.params.GrantMaxRetries {
-			r.giveUp(ctx, fmt.Errorf("the lease could not be had again in %d attempts: %w", r.failures, err))
-			return
-		}
+	if r.registering == nil && r.params.OnLoss == PolicyExit {
 		wait = around(r.params.GrantRetryInterval)
 	}
 	r.rest(ctx, time.After(wait))
+}
+
+// enough is why no further attempt is made after one that failed with err; nil
+// when there is another one.
+func (r *registrar) enough(err error) error {
+	switch {
+	case r.registering != nil && r.registering.ctx.Err() != nil:
+		return context.Cause(r.registering.ctx)
+	case r.registering != nil && (hopeless(err) || time.Since(r.since) > r.params.BootTimeout):
+		return err
+	case r.registering == nil && r.params.OnLoss == PolicyExit && r.failures > r.params.GrantMaxRetries:
+		return fmt.Errorf("the lease could not be had again in %d attempts: %w", r.failures, err)
+	}
+	return nil
 }
 
 // giveUp ends the wish to be registered and tells why: the Register that waits,
@@ -366,9 +374,10 @@ func (r *registrar) handleRegister(cmd command) {
 	switch {
 	case r.held.Load():
 		cmd.done <- nil
-	case r.registering != nil:
+	case r.registering != nil && r.registering.ctx.Err() == nil:
 		cmd.done <- errors.New("register: another call is at it")
 	default:
+		r.answer(context.Canceled) // one that ended and was not told yet
 		r.wanted.Store(true)
 		r.failures = 0
 		r.registering = &cmd

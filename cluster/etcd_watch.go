@@ -87,20 +87,23 @@ func (f *follower) doubt(reason string) {
 // above what the view knows means that etcd lost its history (fault E02).
 func (f *follower) wrote(revision int64) {
 	if revision < f.revision.Load() {
-		f.doubt("revision went backwards")
+		f.doubt(string(endBackwards))
 	}
 }
 
-// accept makes the view what was listed, and reports whether the revision went
-// backwards, so that a watch from the old one would never hear of anything again.
-func (f *follower) accept(l listing) bool {
-	backwards := l.revision < f.revision.Load()
+// accept makes the view what was listed. When the revision went backwards, a
+// watch from the old one would never hear of anything again.
+func (f *follower) accept(l listing) ending {
+	end := endNot
+	if l.revision < f.revision.Load() {
+		end = endBackwards
+	}
 	f.revision.Store(l.revision)
 	f.view.replace(l.updates)
 	f.lastSync.Store(time.Now().UnixNano())
 	f.stale.Store(false)
 	f.checkOwn()
-	return backwards
+	return end
 }
 
 func (f *follower) checkOwn() {
@@ -117,9 +120,9 @@ func (f *follower) run(ctx context.Context) {
 	wait := newBackoff(firstRelistPause, lastRelistPause)
 	for ctx.Err() == nil {
 		began := time.Now()
-		if reason := f.follow(ctx); reason != "" {
+		if end := f.follow(ctx); end != endBackwards && ctx.Err() == nil {
 			f.stale.Store(true)
-			f.relist(ctx, reason)
+			f.relist(ctx, string(end))
 		}
 		if time.Since(began) > settledAfter {
 			wait.Reset()
@@ -129,9 +132,21 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// follow applies what the watch says until it ends, and returns why the servers
-// have to be listed again; empty when a new watch is enough.
-func (f *follower) follow(ctx context.Context) string {
+// ending is why a watch has to be replaced.
+type ending string
+
+const (
+	endNot       ending = ""
+	endBackwards ending = "revision went backwards" // the view is right, only the watch is not
+	endStopped   ending = "stopped"
+	endClosed    ending = "watch closed"
+	endCanceled  ending = "watch canceled"
+	endCompacted ending = "compacted"
+	endFailed    ending = "comparison failed"
+)
+
+// follow applies what the watch says until it ends, and returns why.
+func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), serversPrefix,
@@ -139,49 +154,52 @@ func (f *follower) follow(ctx context.Context) string {
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {
-		var backwards bool
-		var err error
-		select {
-		case <-ctx.Done():
-			return ""
-		case resp, ok := <-events:
-			if reason := watchEnd(resp, ok); reason != "" {
-				return reason
-			}
-			f.apply(resp)
-		case req := <-f.syncs:
-			backwards, err = f.compare(req.ctx)
-			req.done <- err
-			if req.ctx.Err() != nil {
-				err = nil // it was the caller who had no time
-			}
-		case reason := <-f.doubts:
-			f.params.Metrics.Relisted(reason)
-			backwards, err = f.compare(ctx)
-		case <-ticker.C:
-			backwards, err = f.compare(ctx)
-		case <-alarm(f.view.expire()):
-		}
-		switch {
-		case err != nil:
-			return "comparison failed"
-		case backwards:
-			return ""
+		if end := f.turn(ctx, events, ticker.C); end != endNot {
+			return end
 		}
 	}
 }
 
-// watchEnd says why a watch ended; empty when it did not.
-func watchEnd(resp clientv3.WatchResponse, ok bool) string {
+// turn sees to the next thing that happens.
+func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-chan time.Time) ending {
+	select {
+	case <-ctx.Done():
+		return endStopped
+	case resp, ok := <-events:
+		if end := watchEnd(resp, ok); end != endNot {
+			return end
+		}
+		f.apply(resp)
+	case req := <-f.syncs:
+		end, err := f.compare(req.ctx)
+		req.done <- err
+		if req.ctx.Err() != nil && err != nil {
+			return endNot // it was the caller who had no time
+		}
+		return end
+	case reason := <-f.doubts:
+		f.params.Metrics.Relisted(reason)
+		end, _ := f.compare(ctx)
+		return end
+	case <-tick:
+		end, _ := f.compare(ctx)
+		return end
+	case <-alarm(f.view.expire()):
+	}
+	return endNot
+}
+
+// watchEnd says why a watch ended, if it did.
+func watchEnd(resp clientv3.WatchResponse, ok bool) ending {
 	switch {
 	case !ok:
-		return "watch closed"
+		return endClosed
 	case resp.CompactRevision != 0:
-		return "compacted"
+		return endCompacted
 	case resp.Err() != nil:
-		return "watch canceled"
+		return endCanceled
 	}
-	return ""
+	return endNot
 }
 
 // apply makes one watch response one snapshot. What a listing knew already is
@@ -211,13 +229,13 @@ func (f *follower) apply(resp clientv3.WatchResponse) {
 	f.checkOwn()
 }
 
-// compare lists and accepts what is listed.
-func (f *follower) compare(ctx context.Context) (bool, error) {
+// compare lists, accepts what is listed, and says what that means for the watch.
+func (f *follower) compare(ctx context.Context) (ending, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	l, err := f.store.entries.list(ctx, f.store.kv)
 	if err != nil {
-		return false, err
+		return endFailed, err
 	}
 	return f.accept(l), nil
 }

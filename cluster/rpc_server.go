@@ -25,8 +25,11 @@ type RequestHandler interface {
 // user is here: the uid comes from the payload (wire.md section 7). A panic is
 // counted and logged.
 type UserHandler interface {
+	// HandlePush delivers a push to one user.
 	HandlePush(push *clusterpb.Push)
+	// HandleKick closes the connection of a user.
 	HandleKick(uid string)
+	// HandleBind tells that another frontend has bound a user.
 	HandleBind(bind *clusterpb.BindMsg)
 }
 

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -219,31 +218,23 @@ func TestShutdownAnswersWhatWasReceived(t *testing.T) {
 		for range 100 {
 			client.Go(room, userRequest("a.b", nil), 0, func(_ *clusterpb.Response, err error) { done <- err })
 		}
+		require.Eventually(t, func() bool { return server.open.n.Load() == 100 }, rpcPatience, rpcPoll)
 		first := <-received
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		require.Error(t, server.Shutdown(ctx), "one is not answered")
 		cancel()
 		first.Discard()
-		var answered atomic.Int64
-		stop := make(chan struct{})
 		finished := make(chan struct{})
 		go func() {
 			defer close(finished)
-			for {
-				select {
-				case in := <-received:
-					echo(in)
-					answered.Add(1)
-				case <-stop:
-					return
-				}
+			for range 99 {
+				echo(<-received)
 			}
 		}()
 		shutdownModule(t, server)
-		close(stop)
 		<-finished
 		require.Zero(t, server.open.n.Load())
-		for range answered.Load() {
+		for range 99 {
 			require.NoError(t, <-done)
 		}
 	})

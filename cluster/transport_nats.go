@@ -58,7 +58,8 @@ type NATSTransport struct {
 	watching sync.Mutex // guards watchers
 	watchers []*natsWatcher
 
-	moving atomic.Bool // a move is under way
+	moving        atomic.Bool // a move is under way
+	rebuildWithin time.Duration
 
 	work   *lifecycle.Group // everything but the writer
 	writer *lifecycle.Group
@@ -79,7 +80,7 @@ func NewNATSTransport(params NATSParams) (*NATSTransport, error) {
 	if params.BootTimeout <= 0 {
 		params.BootTimeout = DefaultNATSBootTimeout
 	}
-	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics}
+	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin}
 	if t.metrics == nil {
 		t.metrics = noMetrics{}
 	}

@@ -152,7 +152,7 @@ func (t *NATSTransport) handle(ctx context.Context, e natsEvent) {
 // does not know it is the worst of all.
 func (t *NATSTransport) rebuild(ctx context.Context, closed *natsLink) {
 	t.log.WithField("url", t.urls.String()).Error("nats connection was closed for good, making it anew")
-	bounded, cancel := context.WithTimeoutCause(ctx, natsRebuildWithin, errNATSRebuild)
+	bounded, cancel := context.WithTimeoutCause(ctx, t.rebuildWithin, errNATSRebuild)
 	defer cancel()
 	link, err := t.connectRetrying(bounded)
 	if err != nil {

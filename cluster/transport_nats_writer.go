@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -133,6 +134,7 @@ func (t *NATSTransport) write(context.Context) {
 		}
 		if batch == nil {
 			<-t.queue.wake
+			runtime.Gosched()
 			continue
 		}
 		for i := range batch {

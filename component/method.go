@@ -39,7 +39,7 @@ type Method struct {
 	// Concurrent methods need not wait for the session's earlier handlers.
 	Concurrent bool
 
-	remote  bool
+	as      role
 	arg     argShape
 	newArg  func() any // a fresh *T for argTyped
 	call    func(ctx context.Context, arg any) (any, error)
@@ -47,6 +47,14 @@ type Method struct {
 	outType string
 	owner   string // the component's type, for error messages
 }
+
+// role is the name space that a method belongs to.
+type role uint8
+
+const (
+	asHandlers role = iota
+	asRemotes
+)
 
 type argShape uint8
 
@@ -116,7 +124,7 @@ func (m *Method) Encode(reply any, s serializer.Serializer) (body []byte, err er
 			body, err = nil, errs.New(errs.CodeInternal, fmt.Sprint(v))
 		}
 	}()
-	if message, ok := reply.(proto.Message); ok && m.remote {
+	if message, ok := reply.(proto.Message); ok && m.as == asRemotes {
 		body, err = proto.Marshal(message)
 	} else {
 		body, err = s.Marshal(reply)

@@ -10,8 +10,11 @@ const bytesType = "[]byte"
 
 // The shapes without types of the application need no reflection to be called.
 
-func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, error), remote bool) *Method {
-	m := &Method{Name: name, Kind: KindRequest, remote: remote, arg: argRaw, argType: bytesType, outType: bytesType}
+func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, error), as role) *Method {
+	m := &Method{Name: name, Kind: KindRequest, as: as, arg: argRaw, argType: bytesType, outType: bytesType}
+	if fn == nil {
+		return m
+	}
 	m.call = func(ctx context.Context, arg any) (any, error) {
 		body, ok := arg.([]byte)
 		if !ok && arg != nil {
@@ -22,8 +25,11 @@ func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, err
 	return m
 }
 
-func rawNotifyMethod(name string, fn func(context.Context, []byte), remote bool) *Method {
-	m := &Method{Name: name, Kind: KindNotify, remote: remote, arg: argRaw, argType: bytesType}
+func rawNotifyMethod(name string, fn func(context.Context, []byte), as role) *Method {
+	m := &Method{Name: name, Kind: KindNotify, as: as, arg: argRaw, argType: bytesType}
+	if fn == nil {
+		return m
+	}
 	m.call = func(ctx context.Context, arg any) (any, error) {
 		body, ok := arg.([]byte)
 		if !ok && arg != nil {
@@ -35,16 +41,16 @@ func rawNotifyMethod(name string, fn func(context.Context, []byte), remote bool)
 	return m
 }
 
-func plainRequestMethod(name string, fn func(context.Context) ([]byte, error), remote bool) *Method {
-	m := &Method{Name: name, Kind: KindRequest, remote: remote, arg: argNone, outType: bytesType}
+func plainRequestMethod(name string, fn func(context.Context) ([]byte, error), as role) *Method {
+	m := &Method{Name: name, Kind: KindRequest, as: as, arg: argNone, outType: bytesType}
 	m.call = func(ctx context.Context, _ any) (any, error) {
 		return rawReply(fn(ctx))
 	}
 	return m
 }
 
-func plainNotifyMethod(name string, fn func(context.Context), remote bool) *Method {
-	m := &Method{Name: name, Kind: KindNotify, remote: remote, arg: argNone}
+func plainNotifyMethod(name string, fn func(context.Context), as role) *Method {
+	m := &Method{Name: name, Kind: KindNotify, as: as, arg: argNone}
 	m.call = func(ctx context.Context, _ any) (any, error) {
 		fn(ctx)
 		return nil, nil

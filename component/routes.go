@@ -32,19 +32,23 @@ type Routes struct {
 func Handle[Req, Rep any](
 	r *Routes, name string, fn func(context.Context, *Req) (*Rep, error), opts ...RouteOption,
 ) {
-	r.add(requestMethod(name, fn, false), fn == nil, opts)
+	r.add(requestMethod(name, fn, asHandlers), opts)
 }
 
 // HandleRaw lists a request handler whose argument and reply bypass the
 // serializer. The argument may be kept but not changed.
 func HandleRaw(r *Routes, name string, fn func(context.Context, []byte) ([]byte, error), opts ...RouteOption) {
-	r.add(rawRequestMethod(name, fn, false), fn == nil, opts)
+	r.add(rawRequestMethod(name, fn, asHandlers), opts)
 }
 
 // Notify lists a handler that does not answer. A client's request to it is
 // refused (wire.md 4.2).
 func Notify[Req any](r *Routes, name string, fn func(context.Context, *Req), opts ...RouteOption) {
-	m := typedMethod[Req](name, KindNotify, false)
+	m := typedMethod[Req](name, KindNotify, asHandlers)
+	if fn == nil {
+		r.add(m, opts)
+		return
+	}
 	m.call = func(ctx context.Context, arg any) (any, error) {
 		req, err := argument[Req](m, arg)
 		if err != nil {
@@ -53,12 +57,12 @@ func Notify[Req any](r *Routes, name string, fn func(context.Context, *Req), opt
 		fn(ctx, req)
 		return nil, nil
 	}
-	r.add(m, fn == nil, opts)
+	r.add(m, opts)
 }
 
 // NotifyRaw lists a handler that does not answer and takes the body as it is.
 func NotifyRaw(r *Routes, name string, fn func(context.Context, []byte), opts ...RouteOption) {
-	r.add(rawNotifyMethod(name, fn, false), fn == nil, opts)
+	r.add(rawNotifyMethod(name, fn, asHandlers), opts)
 }
 
 // Remote lists a method that other servers call. Protobuf messages travel as
@@ -66,16 +70,16 @@ func NotifyRaw(r *Routes, name string, fn func(context.Context, []byte), opts ..
 func Remote[Req, Rep any](
 	r *Routes, name string, fn func(context.Context, *Req) (*Rep, error), opts ...RouteOption,
 ) {
-	r.add(requestMethod(name, fn, true), fn == nil, opts)
+	r.add(requestMethod(name, fn, asRemotes), opts)
 }
 
 // RemoteRaw lists a method that other servers call, with bytes in and out.
 func RemoteRaw(r *Routes, name string, fn func(context.Context, []byte) ([]byte, error), opts ...RouteOption) {
-	r.add(rawRequestMethod(name, fn, true), fn == nil, opts)
+	r.add(rawRequestMethod(name, fn, asRemotes), opts)
 }
 
-func (r *Routes) add(m *Method, missing bool, opts []RouteOption) {
-	if missing {
+func (r *Routes) add(m *Method, opts []RouteOption) {
+	if m.call == nil {
 		r.faults = append(r.faults, fmt.Errorf("%q: the function is nil", m.Name))
 		return
 	}
@@ -100,9 +104,12 @@ func listed(c Router) (methods []*Method, err error) {
 	return r.methods, errors.Join(r.faults...)
 }
 
-func requestMethod[Req, Rep any](name string, fn func(context.Context, *Req) (*Rep, error), remote bool) *Method {
-	m := typedMethod[Req](name, KindRequest, remote)
+func requestMethod[Req, Rep any](name string, fn func(context.Context, *Req) (*Rep, error), as role) *Method {
+	m := typedMethod[Req](name, KindRequest, as)
 	m.outType = reflect.TypeFor[*Rep]().String()
+	if fn == nil {
+		return m // add reports it
+	}
 	m.call = func(ctx context.Context, arg any) (any, error) {
 		req, err := argument[Req](m, arg)
 		if err != nil {
@@ -120,14 +127,14 @@ func requestMethod[Req, Rep any](name string, fn func(context.Context, *Req) (*R
 	return m
 }
 
-func typedMethod[Req any](name string, kind Kind, remote bool) *Method {
-	m := &Method{Name: name, Kind: kind, remote: remote, arg: argTyped}
+func typedMethod[Req any](name string, kind Kind, as role) *Method {
+	m := &Method{Name: name, Kind: kind, as: as, arg: argTyped}
 	m.argType = reflect.TypeFor[*Req]().String()
 	if _, none := any((*Req)(nil)).(*None); none {
 		m.arg, m.argType = argNone, ""
 		return m
 	}
-	if _, ok := any((*Req)(nil)).(proto.Message); ok && remote {
+	if _, ok := any((*Req)(nil)).(proto.Message); ok && as == asRemotes {
 		m.arg = argProto
 	}
 	m.newArg = func() any { return new(Req) }

@@ -12,7 +12,7 @@ import (
 
 // found looks for the methods of c that are handlers (or remotes). Methods
 // that look like one and are not are faults, all reported together.
-func found(c any, nameFunc func(string) string, remote bool) ([]*Method, error) {
+func found(c any, nameFunc func(string) string, as role) ([]*Method, error) {
 	v := reflect.ValueOf(c)
 	t := v.Type()
 	var methods []*Method
@@ -22,7 +22,7 @@ func found(c any, nameFunc func(string) string, remote bool) ([]*Method, error) 
 		if isHook(name) || !takesContext(t.Method(i).Type) {
 			continue
 		}
-		m, err := inspect(v, i, remote)
+		m, err := inspect(v, i, as)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("method %s: %w", name, err))
 			continue
@@ -42,22 +42,22 @@ func takesContext(t reflect.Type) bool {
 }
 
 // inspect makes a Method of the i-th method of v, or says why it is none.
-func inspect(v reflect.Value, i int, remote bool) (*Method, error) {
+func inspect(v reflect.Value, i int, as role) (*Method, error) {
 	t := v.Type().Method(i)
 	if err := checkShape(t.Type); err != nil {
 		return nil, err
 	}
 	switch fn := v.Method(i).Interface().(type) {
 	case func(context.Context, []byte) ([]byte, error):
-		return rawRequestMethod(t.Name, fn, remote), nil
+		return rawRequestMethod(t.Name, fn, as), nil
 	case func(context.Context, []byte):
-		return rawNotifyMethod(t.Name, fn, remote), nil
+		return rawNotifyMethod(t.Name, fn, as), nil
 	case func(context.Context) ([]byte, error):
-		return plainRequestMethod(t.Name, fn, remote), nil
+		return plainRequestMethod(t.Name, fn, as), nil
 	case func(context.Context):
-		return plainNotifyMethod(t.Name, fn, remote), nil
+		return plainNotifyMethod(t.Name, fn, as), nil
 	}
-	return reflected(v, t, remote), nil
+	return reflected(v, t, as), nil
 }
 
 // checkShape accepts what wire.md 9.1 lists: a context, at most one argument
@@ -85,8 +85,8 @@ func pointerOrBytes(t reflect.Type) bool {
 }
 
 // reflected makes a Method that is called by reflection.
-func reflected(v reflect.Value, t reflect.Method, remote bool) *Method {
-	m := &Method{Name: t.Name, Kind: KindNotify, remote: remote}
+func reflected(v reflect.Value, t reflect.Method, as role) *Method {
+	m := &Method{Name: t.Name, Kind: KindNotify, as: as}
 	if t.Type.NumOut() == 2 {
 		m.Kind, m.outType = KindRequest, t.Type.Out(0).String()
 	}
@@ -117,7 +117,7 @@ func (m *Method) setArgument(in reflect.Type) {
 		return
 	}
 	m.arg = argTyped
-	if m.remote && in.Implements(reflect.TypeFor[proto.Message]()) {
+	if m.as == asRemotes && in.Implements(reflect.TypeFor[proto.Message]()) {
 		m.arg = argProto
 	}
 	elem := in.Elem()

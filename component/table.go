@@ -86,17 +86,10 @@ func (t *Table) Routes() []Info {
 
 func (m *Method) info() Info {
 	return Info{
-		Short: m.Short(), Kind: m.Kind, Remote: m.remote, Concurrent: m.Concurrent,
+		Short: m.Short(), Kind: m.Kind, Remote: m.as == asRemotes, Concurrent: m.Concurrent,
 		Argument: m.argType, Reply: m.outType, Component: m.owner,
 	}
 }
-
-type role uint8
-
-const (
-	asHandlers role = iota
-	asRemotes
-)
 
 func (t *Table) register(c any, opts []Option, as role) error {
 	o := options{}
@@ -127,7 +120,7 @@ func collect(c any, o *options, as role) ([]*Method, error) {
 	if r, ok := c.(Router); ok {
 		methods, err = listed(r)
 	} else {
-		methods, err = found(c, o.nameFunc, as == asRemotes)
+		methods, err = found(c, o.nameFunc, as)
 	}
 	faults := []error{err, checkHooks(c)}
 	if len(methods) == 0 && err == nil && !hasHooks(c) {
@@ -149,7 +142,7 @@ func (t *Table) publish(c any, methods []*Method) error {
 	var faults []error
 	for _, m := range methods {
 		into := handlers
-		if m.remote {
+		if m.as == asRemotes {
 			into = remotes
 		}
 		if other, taken := into[m.Short()]; taken {

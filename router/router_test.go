@@ -55,7 +55,7 @@ func TestNoServer(t *testing.T) {
 // The random choice is uniform: chi-squared below the quantile that one run in a million exceeds.
 func TestRandomIsUniform(t *testing.T) {
 	t.Parallel()
-	const draws = 100_000
+	const draws = 40_000
 	for _, c := range []struct {
 		servers, excluded int
 		limit             float64 // of servers-excluded-1 degrees of freedom

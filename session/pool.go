@@ -106,8 +106,7 @@ func (p *Pool) Each(fn func(*Session) bool) {
 
 // forget clears the maps of what is still the session's own.
 func (p *Pool) forget(s *Session, uid string) {
-	_, gone := deleteOwn(p.byID, s.id, s)
-	if gone {
+	if deleteOwn(p.byID, s.id, s) {
 		p.count.Add(-1)
 	}
 	if uid != "" {
@@ -115,16 +114,16 @@ func (p *Pool) forget(s *Session, uid string) {
 	}
 }
 
-func deleteOwn[K comparable](m *xsync.Map[K, *Session], key K, s *Session) (*Session, bool) {
-	gone := false
-	left, _ := m.Compute(key, func(old *Session, loaded bool) (*Session, xsync.ComputeOp) {
+// deleteOwn removes the key if it still leads to s, and reports that.
+func deleteOwn[K comparable](m *xsync.Map[K, *Session], key K, s *Session) (gone bool) {
+	m.Compute(key, func(old *Session, loaded bool) (*Session, xsync.ComputeOp) {
 		gone = loaded && old == s
 		if gone {
 			return nil, xsync.DeleteOp
 		}
 		return old, xsync.CancelOp
 	})
-	return left, gone
+	return gone
 }
 
 func (s *Session) enter(p *Pool) error {

@@ -36,7 +36,7 @@ func (s *Session) Get(key string) any {
 		return nil
 	}
 	var v any
-	if err := unmarshal(raw, &v); err != nil {
+	if err := unmarshal(raw, &v, exact); err != nil {
 		return nil // cannot be: raw was valid JSON when it came
 	}
 	return v
@@ -128,12 +128,18 @@ func marshal(v any) (raw json.RawMessage, err error) {
 	return json.Marshal(v)
 }
 
-func unmarshal(raw json.RawMessage, v any) (err error) {
+func unmarshal(raw json.RawMessage, v any, decode func([]byte, any) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("decoding panicked: %v", p)
 		}
 	}()
+	return decode(raw, v)
+}
+
+// exact is json.Unmarshal that keeps all digits of a number that ends up in an
+// interface.
+func exact(raw []byte, v any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	return decoder.Decode(v)

@@ -20,13 +20,14 @@ const leastTime = time.Millisecond
 
 // forward is a client's message on its way to another server.
 type forward struct {
-	box   *Inbox
-	m     message
-	meta  metadata
-	lane  *lane
-	seq   uint64
-	epoch uint64
-	tried []string // ids of servers that were not there
+	box    *Inbox
+	m      message
+	meta   metadata
+	lane   *lane  // of the last attempt
+	seq    uint64 // on the wire
+	number uint64 // on the target
+	epoch  uint64
+	again  *target // where to send it again when only the way changed
 }
 
 // forward sends the first message of the queue, or parks the inbox.
@@ -64,50 +65,40 @@ func (f *forward) choose() (*target, error) {
 	if f.remaining() < leastTime {
 		return nil, errs.ErrRequestTimeout.With("route", f.m.route.text)
 	}
+	if f.again != nil && d.usable(f.again) {
+		return f.again, nil
+	}
 	s := f.box.session
 	server, err := d.pick(s.Context(), router.Call{
 		Route: f.m.route.Route, ServerType: f.m.route.ServerType, Kind: router.ToHandler,
 		SessionID: s.ID(), UID: s.UID(), Payload: f.m.data,
-	}, f.tried)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return d.target(server), nil
 }
 
-// pick asks the router for a server that was not tried and is not known to be gone.
-func (d *Dispatcher) pick(ctx context.Context, c router.Call, tried []string) (*cluster.Server, error) {
+// pick asks the router for a server that was not just found gone.
+func (d *Dispatcher) pick(ctx context.Context, c router.Call) (*cluster.Server, error) {
 	if d.discovery == nil {
 		return nil, errs.ErrNoServer
 	}
-	if len(tried) > 0 {
-		c.Exclude = func(id string) bool { return slices.Contains(tried, id) }
-	}
-	servers := d.present(d.discovery.ServersByType(c.ServerType))
-	return d.Router.Pick(ctx, c, servers)
+	return d.Router.Pick(ctx, c, d.present(d.discovery.ServersByType(c.ServerType)))
 }
 
 // present leaves out servers that were found gone before discovery says so.
 // In the usual case there are none and the shared slice is returned as it is.
 func (d *Dispatcher) present(servers []*cluster.Server) []*cluster.Server {
-	for i, s := range servers {
-		if !d.isGone(s) {
-			continue
-		}
-		kept := slices.Clone(servers[:i])
-		for _, s := range servers[i+1:] {
-			if !d.isGone(s) {
-				kept = append(kept, s)
-			}
-		}
-		return kept
+	now := d.clock.now()
+	gone := func(s *cluster.Server) bool {
+		t, ok := d.targets.Load(keyOf(s))
+		return ok && t.isGone(now)
 	}
-	return servers
-}
-
-func (d *Dispatcher) isGone(s *cluster.Server) bool {
-	t, ok := d.targets.Load(keyOf(s))
-	return ok && t.gone.Load()
+	if !slices.ContainsFunc(servers, gone) {
+		return servers
+	}
+	return slices.DeleteFunc(slices.Clone(servers), gone)
 }
 
 func (f *forward) remaining() time.Duration {
@@ -145,28 +136,25 @@ func (f *forward) request(timeout time.Duration) *clusterpb.Request {
 
 // done takes the outcome of one attempt. It runs on the client's goroutine.
 func (f *forward) done(resp *clusterpb.Response, err error) {
-	b := f.box
-	if f.again(err) {
+	b, t := f.box, f.lane.target
+	switch {
+	case cluster.IsGone(err):
+		number := f.number
+		f.again = nil
+		t.passOver(b.d.clock.now()) // before f tries again, and f before what waits behind it
 		b.retry(f)
-		return
+		t.bounce(number)
+	case cluster.IsMoved(err):
+		f.again = t
+		b.retry(f)
+		t.release()
+	default:
+		if f.m.id != 0 && !f.m.notify {
+			b.out.Respond(f.m.id, resp.GetData(), asError(err), true)
+		}
+		b.observe(&f.m, metrics.KindForward, err)
+		b.leave(f)
 	}
-	if f.m.id != 0 && !f.m.notify {
-		b.out.Respond(f.m.id, resp.GetData(), asError(err), true)
-	}
-	b.observe(&f.m, metrics.KindForward, err)
-	b.leave(f)
-}
-
-// again reports whether f, which certainly did not run, is to be sent again: to
-// another server when this one is gone, the same way when only the way changed.
-func (f *forward) again(err error) bool {
-	if cluster.IsGone(err) {
-		t := f.lane.target
-		t.gone.Store(true)
-		f.tried = append(f.tried, t.server.ID)
-		return true
-	}
-	return cluster.IsMoved(err)
 }
 
 func asError(err error) *errs.Error {

@@ -38,7 +38,7 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 	case clusterpb.RPCType_User:
 		d.serveOnWorker(j)
 	default:
-		j.fail(errs.ErrInvalidRPCType.With("key", "route").With("value", j.route))
+		j.fail(errs.ErrInvalidRPCType.With("route", j.route))
 	}
 }
 
@@ -113,7 +113,7 @@ func (j *job) prepare() (err error) {
 		j.meta.requestID = nuid.Next()
 	}
 	if _, err := address.Parse(j.route); err != nil {
-		return errs.ErrUndecodableRoute.With("key", "route").With("value", j.route)
+		return errs.ErrUndecodableRoute.With("route", j.route)
 	}
 	if req.GetType() == clusterpb.RPCType_User {
 		return j.prepareRemote()

@@ -1,24 +1,30 @@
 package dispatch
 
-import "github.com/cereus-game/cereus/errs"
+import (
+	"time"
+
+	"github.com/cereus-game/cereus/errs"
+)
 
 // lane is the way of one session's forwards to one target. Its rules keep their
 // order (design section 4): at most a window of them is unanswered; none is
 // sent on a newer way while an older way has unanswered ones; and none passes
-// those that were not delivered and are about to be sent elsewhere.
+// those that may come back undelivered, to be sent elsewhere first.
+//
+// What a router sent to two servers has no order between them: a message that
+// comes back from one of them follows what the other one was already sent.
 type lane struct {
 	target   *target
 	inFlight int
 	epoch    uint64 // of the client when the last one was sent
-	last     uint64 // sequence of the last one sent
-	failed   uint64 // sequence of the last one known to be undelivered; 0: none
-	settled  uint64 // highest sequence with an outcome since failed was set
+	last     uint64 // number, on the target, of the last one sent
+	settled  uint64 // highest number with an outcome
 }
 
-// undecided reports whether forwards sent after an undelivered one have no
-// outcome yet. They were not delivered either, and must be resent first.
-func (l *lane) undecided() bool {
-	return l.failed != 0 && l.inFlight > 0 && l.settled < l.last
+// undecided reports whether the target was found gone and it is not known yet
+// which of the lane's forwards were delivered.
+func (l *lane) undecided(now time.Duration) bool {
+	return l.inFlight > 0 && l.target.isGone(now) && l.last > max(l.settled, l.target.returned())
 }
 
 func (b *Inbox) laneLocked(t *target) *lane {
@@ -42,22 +48,27 @@ func (b *Inbox) laneLocked(t *target) *lane {
 }
 
 // admit gives f, which is the first in the queue, its place on the way to t, or
-// parks the inbox until there is one.
+// parks the inbox until there is one. When t went meanwhile it does neither, and
+// f is to choose again.
 func (b *Inbox) admit(f *forward, t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.retries) > 0 {
+	if b.closed || len(b.retries) > 0 || !b.d.usable(t) {
 		return false
 	}
 	l := b.laneLocked(t)
 	epoch := b.d.client.Epoch()
-	if b.undecidedLocked(t.server.Type) || l.olderLocked(epoch) ||
-		l.inFlight >= b.d.Limits.SessionWindow || !t.acquire(b) {
+	b.parked = b.undecidedLocked(t.server.Type) || l.olderLocked(epoch) || l.inFlight >= b.d.Limits.SessionWindow
+	if b.parked {
+		return false
+	}
+	number, ok := t.acquire(b)
+	if !ok {
 		b.parked = true
 		return false
 	}
 	b.popLocked()
-	b.enterLocked(f, l, epoch)
+	b.enterLocked(f, l, number, epoch)
 	return true
 }
 
@@ -66,7 +77,7 @@ func (b *Inbox) admit(f *forward, t *target) bool {
 func (b *Inbox) readmit(f *forward, t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || !b.d.usable(t) {
 		return false
 	}
 	l := b.laneLocked(t)
@@ -75,9 +86,8 @@ func (b *Inbox) readmit(f *forward, t *target) bool {
 		b.parked = true
 		return false
 	}
-	t.take()
 	b.retries = b.retries[1:]
-	b.enterLocked(f, l, epoch)
+	b.enterLocked(f, l, t.take(), epoch)
 	return true
 }
 
@@ -93,64 +103,58 @@ func (b *Inbox) dropRetry() {
 	}
 }
 
+// undecidedLocked reports whether forwards to servers of the type may still come
+// back. The inbox is then resumed when it is known.
 func (b *Inbox) undecidedLocked(serverType string) bool {
+	now := b.d.clock.now()
 	for _, l := range b.lanes {
-		if l.target.server.Type == serverType && l.undecided() {
+		if l.target.server.Type == serverType && l.undecided(now) {
+			l.target.await(b)
 			return true
 		}
 	}
 	return false
 }
 
-func (b *Inbox) enterLocked(f *forward, l *lane, epoch uint64) {
+func (b *Inbox) enterLocked(f *forward, l *lane, number, epoch uint64) {
 	b.seq++
 	b.flight++
 	l.inFlight++
-	l.epoch, l.last = epoch, b.seq
-	f.lane, f.seq, f.epoch = l, b.seq, epoch
+	l.epoch, l.last = epoch, number
+	f.lane, f.seq, f.number, f.epoch = l, b.seq, number, epoch
 }
 
-// leave frees the place of f, which has an outcome, and wakes who waited for it.
+// leave frees the place of f, which has an outcome.
 func (b *Inbox) leave(f *forward) {
+	t := f.lane.target
 	b.mu.Lock()
 	b.leaveLocked(f)
-	b.settleLocked()
 	b.mu.Unlock()
-	b.wake(f.lane.target)
+	t.release()
 }
 
+// leaveLocked also lets the inbox try again what waited for the place.
 func (b *Inbox) leaveLocked(f *forward) {
-	l := f.lane
-	l.inFlight--
+	f.lane.inFlight--
+	f.lane.settled = max(f.lane.settled, f.number)
 	b.flight--
-	l.settled = max(l.settled, f.seq)
-	if l.inFlight == 0 {
-		l.failed = 0
-	}
 	if b.parked {
 		b.parked = false
 		b.startLocked()
 	}
+	b.settleLocked()
 }
 
-// retry queues f, which was not delivered, to be sent to another server.
+// retry frees the place of f, which did not run, and queues f to be sent again
+// before anything else.
 func (b *Inbox) retry(f *forward) {
 	b.mu.Lock()
-	f.lane.failed = f.seq
-	b.leaveLocked(f)
+	defer b.mu.Unlock()
 	if !b.closed {
 		b.retries = append(b.retries, f)
-		b.startLocked()
 	}
-	b.settleLocked()
-	b.mu.Unlock()
-	b.wake(f.lane.target)
-}
-
-func (b *Inbox) wake(t *target) {
-	if next := t.release(); next != nil {
-		next.resume()
-	}
+	b.leaveLocked(f)
+	b.startLocked()
 }
 
 // fail answers m with err.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,20 +62,15 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 
 // callAny tries the servers of the type until one was there.
 func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
-	var tried []string
-	if to.ServerType == d.Self.Type {
-		tried = append(tried, d.Self.ID) // a call to one's own type is for the others
-	}
 	for {
-		server, err := d.pick(ctx, d.routing(ctx, to, c), tried)
+		server, err := d.pick(ctx, d.routing(ctx, to, c))
 		if err != nil {
-			return nil, d.nobody(to, tried, err)
+			return nil, d.nobody(to, err)
 		}
 		data, err := d.call(ctx, server, c)
 		switch {
 		case cluster.IsGone(err):
-			d.target(server).gone.Store(true)
-			tried = append(tried, server.ID)
+			d.target(server).passOver(d.clock.now())
 			d.Metrics.RPCFailover()
 		case cluster.IsMoved(err):
 		default:
@@ -85,6 +81,9 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 
 func (d *Dispatcher) routing(ctx context.Context, to address.Route, c OutgoingCall) router.Call {
 	call := router.Call{Route: to, ServerType: to.ServerType, Kind: router.ToRemote, Payload: c.Payload}
+	if to.ServerType == d.Self.Type { // a call to one's own type is for the others
+		call.Exclude = func(id string) bool { return id == d.Self.ID }
+	}
 	if s, ok := session.FromContext(ctx); ok {
 		call.SessionID, call.UID = s.ID(), s.UID()
 	}
@@ -92,8 +91,8 @@ func (d *Dispatcher) routing(ctx context.Context, to address.Route, c OutgoingCa
 }
 
 // nobody words the failure of a call whose only candidate is the caller.
-func (d *Dispatcher) nobody(to address.Route, tried []string, err error) error {
-	if to.ServerType == d.Self.Type && len(tried) == 1 {
+func (d *Dispatcher) nobody(to address.Route, err error) error {
+	if to.ServerType == d.Self.Type && errors.Is(err, errs.ErrNoServer) {
 		return errOnlySelf
 	}
 	return err

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cereus-game/cereus/cluster"
 )
@@ -12,17 +13,22 @@ type targetKey struct{ id, nonce string }
 
 func keyOf(s *cluster.Server) targetKey { return targetKey{s.ID, s.Nonce} }
 
+// passOver is how long a server is passed over that had no subscription when a
+// call came. Then it is tried again, unless discovery has said that it is gone:
+// a call that finds nobody once more costs little.
+const passOver = time.Second
+
 // target is a server that this one forwards to, and its window.
 type target struct {
-	server *cluster.Server
-	window int
-	// gone: it had no subscription when a call came. It is passed over until
-	// discovery confirms that it left, or tells of another run.
-	gone atomic.Bool
+	server    *cluster.Server
+	window    int
+	goneUntil atomic.Int64 // on the dispatcher's clock; 0: never found gone
 
 	mu       sync.Mutex // guards the fields below
 	inFlight int
-	waiting  []*Inbox // for a slot, in the order they came
+	sent     uint64   // forwards so far
+	bounced  uint64   // number of the latest that came back undelivered
+	waiting  []*Inbox // for a slot or a bounce, in the order they came
 }
 
 func (d *Dispatcher) target(s *cluster.Server) *target {
@@ -38,35 +44,85 @@ func (d *Dispatcher) target(s *cluster.Server) *target {
 	return t
 }
 
-// acquire takes a slot for b, or has b resumed when there is one.
-func (t *target) acquire(b *Inbox) bool {
+// isGone reports whether the server is passed over.
+func (t *target) isGone(now time.Duration) bool { return int64(now) < t.goneUntil.Load() }
+
+// usable reports whether t is still the run that discovery knows, and not passed over.
+func (d *Dispatcher) usable(t *target) bool {
+	s, ok := d.discovery.Server(t.server.ID)
+	return ok && !t.isGone(d.clock.now()) && s.Nonce == t.server.Nonce && s.State != cluster.StateLeft && s.State != cluster.StateSuspect
+}
+
+// acquire takes a slot for b and numbers its forward, or has b resumed when
+// there is a slot.
+func (t *target) acquire(b *Inbox) (number uint64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.inFlight < t.window {
-		t.inFlight++
-		return true
+	if t.inFlight >= t.window {
+		t.waiting = append(t.waiting, b)
+		return 0, false
 	}
-	t.waiting = append(t.waiting, b)
-	return false
+	return t.takeLocked(), true
 }
 
 // take takes a slot beyond the window, for a message that had one elsewhere.
-func (t *target) take() {
-	t.mu.Lock()
-	t.inFlight++
-	t.mu.Unlock()
-}
-
-// release gives a slot back and returns the inbox that may now go on, if any.
-func (t *target) release() *Inbox {
+func (t *target) take() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.takeLocked()
+}
+
+func (t *target) takeLocked() uint64 {
+	t.inFlight++
+	t.sent++
+	return t.sent
+}
+
+// await has b resumed at the next change.
+func (t *target) await(b *Inbox) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting = append(t.waiting, b)
+}
+
+// returned is the number of the latest forward that came back undelivered.
+// Bounces come in the order of the sending: what was sent before it and has not
+// come back was delivered.
+func (t *target) returned() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bounced
+}
+
+// release gives a slot back and resumes the inbox that may now go on, if any.
+func (t *target) release() {
+	t.mu.Lock()
 	t.inFlight--
-	if len(t.waiting) == 0 || t.inFlight >= t.window {
-		return nil
+	var next *Inbox
+	if len(t.waiting) > 0 && t.inFlight < t.window {
+		next = t.waiting[0]
+		t.waiting[0] = nil
+		t.waiting = t.waiting[1:]
 	}
-	next := t.waiting[0]
-	t.waiting[0] = nil
-	t.waiting = t.waiting[1:]
-	return next
+	t.mu.Unlock()
+	if next != nil {
+		next.resume()
+	}
+}
+
+// passOver has the server left out for a while.
+func (t *target) passOver(now time.Duration) { t.goneUntil.Store(int64(now + passOver)) }
+
+// bounce gives the slot of an undelivered forward back and resumes everybody
+// who waited for this server, because there are others now.
+func (t *target) bounce(number uint64) {
+	t.mu.Lock()
+	t.inFlight--
+	t.bounced = max(t.bounced, number)
+	waiting := t.waiting
+	t.waiting = nil
+	t.mu.Unlock()
+	for _, b := range waiting {
+		b.resume()
+	}
 }

@@ -37,7 +37,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, bus: cluster.NewMemoryBus(), registry: cluster.NewMemoryRegistry(), log: logger.Discard(),
-		limits: Limits{Mailbox: 64, SessionWindow: 8, ServerWindow: 64, PitayaWindow: 48, Remotes: 64, Timeout: 2 * time.Second},
+		limits: Limits{Mailbox: 64, SessionWindow: 8, ServerWindow: 64, PitayaWindow: 48, Remotes: 64, Timeout: 500 * time.Millisecond},
 	}
 }
 
@@ -66,8 +66,10 @@ func (w *world) start(id, serverType string) *node {
 	var err error
 	n.discovery, err = cluster.NewMemoryDiscovery(w.registry, self, w.log)
 	require.NoError(w.t, err)
+	routes := router.New()
+	routes.Set("room", router.ToHandler, sticky())
 	n.d = New(Params{
-		Self: self, Router: router.New(), Table: table, Serializer: serializer.JSON(), Limits: w.limits, Log: w.log,
+		Self: self, Router: routes, Table: table, Serializer: serializer.JSON(), Limits: w.limits, Log: w.log,
 		Pool: session.NewPool(session.PoolParams{}),
 	})
 	client := cluster.NewRPCClient(cluster.RPCClientParams{Self: self, Transport: n.transport, Prefix: "cereus/", Timeout: w.limits.Timeout})
@@ -78,17 +80,64 @@ func (w *world) start(id, serverType string) *node {
 	n.sequence.Add(n.discovery, n.d, n.transport, client, server)
 	require.NoError(w.t, n.sequence.Start(context.Background()))
 	require.NoError(w.t, n.discovery.Register(context.Background()))
-	w.t.Cleanup(n.stop)
+	w.t.Cleanup(func() { n.stop() })
 	return n
 }
 
-func (n *node) stop() {
+// sticky keeps each session on the server it met as long as that is there.
+func sticky() router.Func {
+	var mu sync.Mutex
+	met := make(map[int64]string)
+	return func(_ context.Context, c router.Call, servers []*cluster.Server) (*cluster.Server, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range servers {
+			if s.ID == met[c.SessionID] {
+				return s, nil
+			}
+		}
+		chosen := servers[int(c.SessionID)%len(servers)]
+		met[c.SessionID] = chosen.ID
+		return chosen, nil
+	}
+}
+
+// stop is a graceful end: the others have noticed before calls are refused.
+func (n *node) stop(others ...*node) {
 	n.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
+		var targets []*target
+		for _, o := range others {
+			targets = append(targets, o.d.target(n.self))
+		}
 		require.NoError(n.w.t, n.sequence.BeforeShutdown(ctx, n.discovery))
+		for i, o := range others {
+			require.NoError(n.w.t, o.discovery.SyncServers(ctx))
+			o.settled(targets[i])
+		}
 		require.NoError(n.w.t, n.sequence.Shutdown(ctx))
 	})
+}
+
+// kill is the end of a process: calls find nobody, and discovery learns of it
+// when all calls before have found it out.
+func (n *node) kill(others ...*node) {
+	n.transport.Disconnect()
+	for _, o := range others {
+		o.d.target(n.self).passOver(o.d.clock.now()) // as if somebody had called it
+		o.settled(o.d.target(n.self))
+	}
+	n.stop(others...)
+}
+
+// settled waits until no forward to t is without an outcome.
+func (n *node) settled(t *target) {
+	require.Eventually(n.w.t, func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.inFlight == 0
+	}, 20*time.Second, time.Millisecond)
 }
 
 // playerKey is one player of the whole world.

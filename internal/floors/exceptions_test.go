@@ -9,6 +9,7 @@ import (
 func variableExceptions() map[string]string {
 	return map[string]string{
 		"acceptor/tls_link_unix.go:errWouldBlock": "a sentinel error of a type of its own, as crypto/tls asks for one that is temporary",
+		"client/clock.go:epoch":                   "the zero of a monotonic clock, set once",
 		"internal/dispatch/call.go:over":          "a context that ended before anybody saw it; nothing can change it",
 	}
 }
@@ -16,6 +17,8 @@ func variableExceptions() map[string]string {
 // interfaceExceptions lists larger interfaces as path:name, with the reason.
 func interfaceExceptions() map[string]string {
 	return map[string]string{
+		"internal/dispatch/dispatcher.go:Client": "the union of caller and pusher, which dispatch takes from one client; its parts use one of the two",
+
 		"group/store.go:Store": "the union of two interfaces, for those who implement both; users take one of the two",
 	}
 }

@@ -32,6 +32,7 @@ func house() map[string]floor {
 		"internal/loopback":    facts,
 		"internal/faultproxy":  facts,
 		"internal/browsertest": facts,
+		"internal/conformance": app,
 		"internal/wirevectors": facts,
 		"internal/floors":      facts,
 

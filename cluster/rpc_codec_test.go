@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/internal/wirevectors"
+)
+
+// FuzzDecodeRequest holds our decoder to the results of the generated code.
+func FuzzDecodeRequest(f *testing.F) {
+	for _, v := range wirevectors.Load(f, "rpc-request", "live-nats", "rpc-behaviour", "protobuf") {
+		f.Add(v.Bytes(f))
+	}
+	full, err := proto.Marshal(&clusterpb.Request{
+		Type: 7, Msg: &clusterpb.Msg{Id: 1 << 60, Route: "a.b", Data: []byte("x"), Reply: "r", Type: 1}, FrontendID: "f",
+		Session:  &clusterpb.Session{Id: -1, Uid: "u", Data: []byte("{}"), Changed: []byte(`{"a":null}`)},
+		Metadata: []byte("{}"), OrderEpoch: 1, Sequence: 2, FrontendNonce: "n", RemainingUs: -3,
+	})
+	require.NoError(f, err)
+	f.Add(full)
+	f.Add(append(full, full...)) // fields twice: messages merge, the last scalar wins
+	f.Fuzz(func(t *testing.T, data []byte) {
+		want := new(clusterpb.Request)
+		wantErr := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, want)
+		got := new(arrival)
+		gotErr := got.decode(data)
+		if wantErr != nil {
+			require.Error(t, gotErr)
+			return
+		}
+		if want.Msg == nil {
+			require.ErrorIs(t, gotErr, errNoMsg)
+			return
+		}
+		require.NoError(t, gotErr)
+		require.True(t, proto.Equal(want, &got.request), "%v\n%v", want, &got.request)
+	})
+}
+
+// FuzzDecodeResponse does the same for responses.
+func FuzzDecodeResponse(f *testing.F) {
+	for _, v := range wirevectors.Load(f, "rpc-request", "live-nats", "rpc-behaviour", "protobuf") {
+		f.Add(v.Bytes(f))
+		f.Add(v.ReplyBytes(f))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		want, got := new(clusterpb.Response), new(clusterpb.Response)
+		wantErr := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, want)
+		gotErr := unmarshalResponse(data, got)
+		require.Equal(t, wantErr == nil, gotErr == nil, "%v, %v", wantErr, gotErr)
+		if wantErr == nil {
+			if got.Error != nil {
+				got.Error.ProtoReflect().SetUnknown(nil)
+			}
+			require.True(t, proto.Equal(want, got), "%v\n%v", want, got)
+		}
+	})
+}
