@@ -146,4 +146,5 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 		return
 	}
 	a.end(a.read())
+	a.out.awaitLast()
 }

@@ -37,7 +37,8 @@ type writeQueue struct {
 	writing bool       // somebody writes
 	lingers bool       // close when the queue is written, not before
 	closed  bool
-	reason  string // with closed
+	reason  string        // with closed
+	idle    chan struct{} // non-nil: somebody waits until nobody writes
 }
 
 func (q *writeQueue) init(a *Agent) { q.a = a }
@@ -233,6 +234,10 @@ func (q *writeQueue) dropLocked() {
 // to be closed after its last frame is closed now.
 func (q *writeQueue) idleLocked() {
 	q.writing = false
+	if q.idle != nil {
+		close(q.idle)
+		q.idle = nil
+	}
 	if q.closed {
 		q.dropLocked()
 		_ = q.a.conn.Close(statusOf(q.reason)) // never waits
@@ -244,6 +249,20 @@ func (q *writeQueue) linger() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lingers = true
+}
+
+// awaitLast waits for the frames that linger, within the write deadline: the
+// acceptor closes a connection as soon as its reader returns.
+func (q *writeQueue) awaitLast() {
+	q.mu.Lock()
+	if !q.lingers || !q.writing {
+		q.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	q.idle = idle
+	q.mu.Unlock()
+	<-idle
 }
 
 // closeWith closes the connection, now or after the frames that linger.

@@ -7,8 +7,8 @@ import (
 )
 
 // cli33Missing are the lines of the longest recording that the file leaves out.
-func cli33Missing() []step {
-	steps := cli33A()
+func cli33Missing(w *world) []step {
+	steps := append(cli33A(), does(113, "A", w.slow.Wait)) // a session's handlers run one after the other
 	steps = append(steps, cli33B()...)
 	return append(steps, cli33D()...)
 }
@@ -36,7 +36,8 @@ func cli33A() []step {
 		says(101, "A", ask(44, "room.svc.rpc", `{"a":"connector.rem.nope"}`)),
 		says(105, "A", ask(46, "room.svc.rpc", `{"a":"room.rem.echo"}`)),
 		hearsAnswer(110, "A", 48, `"a":"hello from room"`),
-		hearsAnswer(112, "A", 49, `"code":"PIT-408"`),
+		hearsAnswer(112, "A", 49, `{"code":"PIT-408","msg":"rpc client: request timeout",`+
+			`"metadata":{"peer.id":"back-1","route":"room.svc.slow","server":"front-1","timeout":"1.5s"}}`),
 		says(113, "A", ask(50, "room.svc.rpc", `{"a":"connector.rem.slow"}`)),
 	}
 }
@@ -81,6 +82,6 @@ func cli33D() []step {
 
 // deflated is a request without a body, with body added as zlib (wire.md 3.5).
 func deflated(request []byte, body string) []byte {
-	flagged := append([]byte{request[protocol.HeaderSize] | 0x10}, request[protocol.HeaderSize+1:]...)
+	flagged := append([]byte{request[protocol.HeaderSize] | flagDeflated}, request[protocol.HeaderSize+1:]...)
 	return packet(protocol.PacketData, protocol.Deflate(flagged, []byte(body)))
 }

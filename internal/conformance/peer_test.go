@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -53,9 +54,21 @@ func see(p protocol.Packet, dictionary *protocol.Dictionary) (seen, error) {
 			return s, err
 		}
 		s.Flag, s.ID, s.Route, s.Body = p.Body[0], m.ID, m.Route, withoutSID(m.Data)
+		if s.Body != string(m.Data) { // the length of a sid decides what deflating gains
+			if m.Compressed != (len(protocol.Deflate(nil, m.Data)) < len(m.Data)) {
+				return s, errNotShorter
+			}
+			s.Flag &^= flagDeflated
+		}
 	}
 	return s, nil
 }
+
+// flagDeflated is the bit of a message whose payload is zlib (wire.md 3.1).
+const flagDeflated = 0x10
+
+// errNotShorter: a payload is sent deflated if and only if that is shorter (wire.md 3.5).
+var errNotShorter = errors.New("deflated although that is longer, or not although it is shorter")
 
 // peer is a client that says what it is told, byte by byte.
 type peer struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -48,6 +49,7 @@ type doc = wrapperspb.StringValue
 type service struct {
 	app    *cereus.App
 	groups *group.Groups // nil where no conversation asks for them
+	slow   *sync.WaitGroup
 	// stopping ends slow calls before their time, so that no test waits for them.
 	stopping <-chan struct{}
 }
@@ -70,7 +72,7 @@ func (s *service) handlers(r *component.Routes) {
 	component.Handle(r, "kick", s.kick)
 	component.Handle(r, "kickusers", s.kickUsers)
 	component.Handle(r, "rpc", s.rpc)
-	component.Handle(r, "slow", s.slow)
+	component.Handle(r, "slow", s.sleep)
 }
 
 func (s *service) remotes(r *component.Routes) {
@@ -185,13 +187,15 @@ func (s *service) rpc(ctx context.Context, q *request) (*reply, error) {
 	return answer(ctx, d.GetValue())
 }
 
-func (s *service) slow(ctx context.Context, q *request) (*reply, error) {
+func (s *service) sleep(ctx context.Context, q *request) (*reply, error) {
 	s.wait(time.Duration(q.N) * time.Millisecond)
 	return answer(ctx, "slow")
 }
 
 // wait ignores the deadline of the call, as the recorded handlers did.
 func (s *service) wait(d time.Duration) {
+	s.slow.Add(1)
+	defer s.slow.Done()
 	select {
 	case <-time.After(d):
 	case <-s.stopping:

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type world struct {
 	etcd     *clientv3.Client
 	nats     *nats.Conn
 	stopping chan struct{}
+	slow     sync.WaitGroup // calls of svc.slow and rem.slow that run
 }
 
 func newWorld(t testing.TB) *world {
@@ -109,7 +111,7 @@ func (w *world) start(p serverParams) *server {
 	}
 	app, err := cereus.New(append(opts, p.Options...)...)
 	require.NoError(w.t, err)
-	game := &service{app: app, stopping: w.stopping, groups: group.New(group.NewEtcdStore(group.EtcdParams{
+	game := &service{app: app, stopping: w.stopping, slow: &w.slow, groups: group.New(group.NewEtcdStore(group.EtcdParams{
 		Client: w.etcd, Prefix: prefix,
 	}))}
 	require.NoError(w.t, app.Register(svc{game}, component.WithName("svc")))

@@ -27,7 +27,8 @@ type forward struct {
 	seq    uint64 // on the wire
 	number uint64 // on the target
 	epoch  uint64
-	again  *target // where to send it again when only the way changed
+	again  *target     // where to send it again when only the way changed
+	tried  []targetKey // runs that it found gone: later ones may have reached them since
 }
 
 // forward sends the first message of the queue, or parks the inbox.
@@ -72,28 +73,29 @@ func (f *forward) choose() (*target, error) {
 	server, err := d.pick(s.Context(), router.Call{
 		Route: f.m.route.Route, ServerType: f.m.route.ServerType, Kind: router.ToHandler,
 		SessionID: s.ID(), UID: s.UID(), Payload: f.m.data,
-	})
+	}, f.tried)
 	if err != nil {
 		return nil, err
 	}
 	return d.target(server), nil
 }
 
-// pick asks the router for a server that was not just found gone.
-func (d *Dispatcher) pick(ctx context.Context, c router.Call) (*cluster.Server, error) {
+// pick asks the router for a server that was not just found gone, neither by
+// this call (tried) nor by others.
+func (d *Dispatcher) pick(ctx context.Context, c router.Call, tried []targetKey) (*cluster.Server, error) {
 	if d.discovery == nil {
 		return nil, errs.ErrNoServer
 	}
-	return d.Router.Pick(ctx, c, d.present(d.discovery.ServersByType(c.ServerType)))
+	return d.Router.Pick(ctx, c, d.present(d.discovery.ServersByType(c.ServerType), tried))
 }
 
 // present leaves out servers that were found gone before discovery says so.
 // In the usual case there are none and the shared slice is returned as it is.
-func (d *Dispatcher) present(servers []*cluster.Server) []*cluster.Server {
+func (d *Dispatcher) present(servers []*cluster.Server, tried []targetKey) []*cluster.Server {
 	now := d.clock.now()
 	gone := func(s *cluster.Server) bool {
 		t, ok := d.targets.Load(keyOf(s))
-		return ok && t.isGone(now)
+		return ok && t.isGone(now) || slices.Contains(tried, keyOf(s))
 	}
 	if !slices.ContainsFunc(servers, gone) {
 		return servers
@@ -140,7 +142,7 @@ func (f *forward) done(resp *clusterpb.Response, err error) {
 	switch {
 	case cluster.IsGone(err):
 		number := f.number
-		f.again = nil
+		f.again, f.tried = nil, append(f.tried, keyOf(t.server))
 		t.passOver(b.d.clock.now()) // before f tries again, and f before what waits behind it
 		b.retry(f)
 		t.bounce(number)

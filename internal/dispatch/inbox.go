@@ -36,6 +36,7 @@ type Inbox struct {
 	mu      sync.Mutex // guards everything below
 	queue   fifo
 	running bool // a goroutine serves the queue
+	serving bool // it is inside a handler
 	parked  bool // the first message waits for a window
 	closed  bool
 	room    chan struct{} // non-nil: the reader waits for the queue to shrink
@@ -111,6 +112,7 @@ func (b *Inbox) resume() {
 }
 
 func (b *Inbox) run(context.Context) {
+	defer b.survive()
 	for {
 		f, m, ok := b.next()
 		switch {
@@ -126,11 +128,22 @@ func (b *Inbox) run(context.Context) {
 	}
 }
 
+// survive starts another goroutine when a handler ended this one (runtime.Goexit).
+func (b *Inbox) survive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.serving {
+		b.serving, b.running = false, false
+		b.startLocked()
+	}
+}
+
 // next is what is to be done now: a retry, else the first message. What goes to
 // another server stays where it is until admit lets it go.
 func (b *Inbox) next() (*forward, message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.serving = false
 	if b.closed || b.parked || b.queue.len()+len(b.retries) == 0 {
 		b.running = false
 		b.settleLocked()
@@ -140,7 +153,7 @@ func (b *Inbox) next() (*forward, message, bool) {
 		return b.retries[0], message{}, true
 	}
 	m := b.queue.first()
-	if m.route.local != nil {
+	if b.serving = m.route.local != nil; b.serving {
 		b.popLocked()
 	}
 	return nil, m, true

@@ -24,6 +24,7 @@ type mailbox struct {
 	mu      sync.Mutex // guards everything below
 	queue   []*job
 	running bool
+	serving bool // inside a handler
 	retired bool // taken out of the map; use another
 	idle    time.Duration
 	last    uint64 // highest sequence accepted
@@ -103,6 +104,7 @@ func (b *mailbox) acceptLocked(seq uint64) verdict {
 }
 
 func (b *mailbox) run(context.Context) {
+	defer b.survive()
 	for {
 		j := b.next()
 		if j == nil {
@@ -112,10 +114,21 @@ func (b *mailbox) run(context.Context) {
 	}
 }
 
+// survive starts another goroutine when a handler ended this one (runtime.Goexit).
+func (b *mailbox) survive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.running && b.serving {
+		b.serving = false
+		b.running = b.d.group.Go("mailbox", b.run)
+	}
+}
+
 func (b *mailbox) next() *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) == 0 {
+	b.serving = len(b.queue) > 0
+	if !b.serving {
 		b.running = false
 		b.queue = nil
 		b.idle = b.d.clock.now()

@@ -62,8 +62,9 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 
 // callAny tries the servers of the type until one was there.
 func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
+	var tried []targetKey
 	for {
-		server, err := d.pick(ctx, d.routing(ctx, to, c))
+		server, err := d.pick(ctx, d.routing(ctx, to, c), tried)
 		if err != nil {
 			return nil, d.nobody(to, err)
 		}
@@ -71,6 +72,7 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 		switch {
 		case cluster.IsGone(err):
 			d.target(server).passOver(d.clock.now())
+			tried = append(tried, keyOf(server))
 			d.Metrics.RPCFailover()
 		case cluster.IsMoved(err):
 		default:
