@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/embedded"
@@ -345,4 +347,49 @@ func hostOf(t testing.TB, rawURL string) string {
 	u, err := url.Parse(rawURL)
 	require.NoError(t, err)
 	return u.Host
+}
+
+// N14 for what is not answered: pushes come once and in order, also from a peer
+// that is no cereus server.
+func TestN14_LameDuckPushes(t *testing.T) {
+	t.Parallel()
+	const pushes = 20_000
+	nodes := startNATS(t, embedded.WithNATSNodes(2), embedded.WithLameDuck(8*time.Second, 10*time.Second))
+	urls, events, users := nodes.NATSURLs(), new(countedEvents), new(recordedUsers)
+	front := newFrontend(t, natsTransport(t, urls[0], "front", events), "front-1", users)
+	require.NoError(t, front.SubscribeUser("u1"))
+	peer, err := nats.Connect(urls[1])
+	require.NoError(t, err)
+	t.Cleanup(peer.Close)
+	subjects := []string{"pitaya/connector/user/u1/push", "pitaya/x/push/connector"}
+	require.Eventually(t, func() bool { // the interest has spread
+		require.NoError(t, peer.Publish("pitaya/connector/user/u1/kick", nil))
+		_, kicks, _ := users.counts()
+		return kicks > 0
+	}, rpcPatience, 10*rpcPoll)
+
+	for i := range pushes {
+		if i == pushes/10 {
+			require.NoError(t, nodes.LameDuck(0))
+		}
+		for _, subject := range subjects {
+			data, err := proto.Marshal(&clusterpb.Push{Route: subject, Data: []byte(strconv.Itoa(i))})
+			require.NoError(t, err)
+			require.NoError(t, peer.Publish(subject, data))
+		}
+		if i > pushes/10 && i%10 == 0 && events.of(EventMoved) == 0 {
+			pause(t.Context(), time.Millisecond)
+		}
+	}
+	require.NoError(t, peer.Flush())
+	require.Eventually(t, func() bool { n, _, _ := users.counts(); return n >= 2*pushes }, rpcPatience, rpcPoll)
+	require.Eventually(t, func() bool { return events.of(EventMoved) == 1 }, rpcPatience, rpcPoll)
+	next := make(map[string]int)
+	users.mu.Lock()
+	defer users.mu.Unlock()
+	require.Len(t, users.pushes, 2*pushes)
+	for _, push := range users.pushes {
+		require.Equal(t, strconv.Itoa(next[push.GetRoute()]), string(push.GetData()), push.GetRoute())
+		next[push.GetRoute()]++
+	}
 }

@@ -98,6 +98,9 @@ func requireMeaning(t *testing.T, v wirevectors.Vector, m proto.Message) {
 // group protobuf bytes are base64, elsewhere text.
 func requireSame(t *testing.T, want, got map[string]any, base64 bool) {
 	t.Helper()
+	if entry, ok := want["value"]; ok && len(want) == 2 { // how the captures write a map's only entry
+		want = map[string]any{want["key"].(string): entry}
+	}
 	for key, value := range want {
 		switch value := value.(type) {
 		case map[string]any:
@@ -121,13 +124,11 @@ func requireValue(t *testing.T, key string, want, got any, base64 bool) {
 		require.Equal(t, `"`+want.(string)+`"`, string(encoded))
 		return
 	}
+	if name, ok := want.(string); ok && key == "type" {
+		want = map[string]float64{"User": 1, "Sys": 0, "MsgRequest": 0, "MsgNotify": 1}[name]
+	}
 	if got == nil {
 		require.Zero(t, want, key)
-		return
-	}
-	if name, ok := want.(string); ok && key == "type" {
-		number := map[string]float64{"User": 1, "Sys": 0, "MsgRequest": 0, "MsgNotify": 1}[name]
-		require.Equal(t, number, got)
 		return
 	}
 	require.Equal(t, want, got, key)

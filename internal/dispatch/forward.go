@@ -20,15 +20,15 @@ const leastTime = time.Millisecond
 
 // forward is a client's message on its way to another server.
 type forward struct {
-	box    *Inbox
-	m      message
-	meta   metadata
-	lane   *lane  // of the last attempt
-	seq    uint64 // on the wire
-	number uint64 // on the target
-	epoch  uint64
-	again  *target     // where to send it again when only the way changed
-	tried  []targetKey // runs that it found gone: later ones may have reached them since
+	box   *Inbox
+	m     message
+	meta  metadata
+	lane  *lane  // of the last attempt
+	seq   uint64 // on the wire
+	began uint64 // target's tick
+	epoch uint64
+	again *target     // where to send it again when only the way changed
+	tried []targetKey // runs that it found gone: later ones may have reached them since
 }
 
 // forward sends the first message of the queue, or parks the inbox.
@@ -110,7 +110,9 @@ func (f *forward) remaining() time.Duration {
 
 func (f *forward) send(t *target) {
 	timeout := max(f.remaining(), leastTime)
+	lane := f.lane // f may have its outcome, and another lane, when Go returns
 	f.box.d.client.Go(t.server, f.request(timeout), timeout, f.done)
+	f.box.sent(lane)
 }
 
 // request is what travels: wire.md 9.1, and for a server of ours the facts of order.
@@ -141,22 +143,32 @@ func (f *forward) done(resp *clusterpb.Response, err error) {
 	b, t := f.box, f.lane.target
 	switch {
 	case cluster.IsGone(err):
-		number := f.number
+		began := f.began
 		f.again, f.tried = nil, append(f.tried, keyOf(t.server))
 		t.passOver(b.d.clock.now()) // before f tries again, and f before what waits behind it
 		b.retry(f)
-		t.bounce(number)
+		t.bounce(began)
 	case cluster.IsMoved(err):
 		f.again = t
 		b.retry(f)
 		t.release()
 	default:
 		if f.m.id != 0 && !f.m.notify {
-			b.out.Respond(f.m.id, resp.GetData(), asError(err), true)
+			b.out.Respond(f.m.id, resp.GetData(), f.failure(err), true)
 		}
 		b.observe(&f.m, metrics.KindForward, err)
 		b.leave(f)
 	}
+}
+
+// failure is what the client is told. A timeout that this server noticed names
+// the time since the message was read, not that of the last attempt.
+func (f *forward) failure(err error) *errs.Error {
+	e, d := asError(err), f.box.d
+	if e == nil || e.Code != errs.CodeTimeout || e.Metadata["server"] != d.Self.ID || e.Metadata["route"] != f.m.route.full {
+		return e
+	}
+	return e.With("timeout", d.Limits.Timeout.String())
 }
 
 func asError(err error) *errs.Error {

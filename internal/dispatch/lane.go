@@ -17,14 +17,15 @@ type lane struct {
 	target   *target
 	inFlight int
 	epoch    uint64 // of the client when the last one was sent
-	last     uint64 // number, on the target, of the last one sent
-	settled  uint64 // highest number with an outcome
+	began    uint64 // target's tick when the sending of the last one began
+	over     uint64 // and when it was over
+	settled  uint64 // latest beginning of one that has its outcome
 }
 
 // undecided reports whether the target was found gone and it is not known yet
 // which of the lane's forwards were delivered.
 func (l *lane) undecided(now time.Duration) bool {
-	return l.inFlight > 0 && l.target.isGone(now) && l.last > max(l.settled, l.target.returned())
+	return l.inFlight > 0 && l.target.isGone(now) && l.began > l.settled && l.over > l.target.returned()
 }
 
 func (b *Inbox) laneLocked(t *target) *lane {
@@ -53,7 +54,7 @@ func (b *Inbox) laneLocked(t *target) *lane {
 func (b *Inbox) admit(f *forward, t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.retries) > 0 || !b.d.usable(t) {
+	if b.closed || len(b.retries) > 0 {
 		return false
 	}
 	l := b.laneLocked(t)
@@ -62,13 +63,16 @@ func (b *Inbox) admit(f *forward, t *target) bool {
 	if b.parked {
 		return false
 	}
-	number, ok := t.acquire(b)
-	if !ok {
+	if !t.acquire(b) {
 		b.parked = true
 		return false
 	}
+	if !b.d.usable(t) { // asked with the place taken: who leaves waits for the places
+		t.cede()
+		return false
+	}
 	b.popLocked()
-	b.enterLocked(f, l, number, epoch)
+	b.enterLocked(f, l, epoch)
 	return true
 }
 
@@ -77,7 +81,7 @@ func (b *Inbox) admit(f *forward, t *target) bool {
 func (b *Inbox) readmit(f *forward, t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || !b.d.usable(t) {
+	if b.closed {
 		return false
 	}
 	l := b.laneLocked(t)
@@ -86,8 +90,13 @@ func (b *Inbox) readmit(f *forward, t *target) bool {
 		b.parked = true
 		return false
 	}
+	t.take()
+	if !b.d.usable(t) {
+		t.cede()
+		return false
+	}
 	b.retries = b.retries[1:]
-	b.enterLocked(f, l, t.take(), epoch)
+	b.enterLocked(f, l, epoch)
 	return true
 }
 
@@ -116,12 +125,19 @@ func (b *Inbox) undecidedLocked(serverType string) bool {
 	return false
 }
 
-func (b *Inbox) enterLocked(f *forward, l *lane, number, epoch uint64) {
+func (b *Inbox) enterLocked(f *forward, l *lane, epoch uint64) {
 	b.seq++
 	b.flight++
 	l.inFlight++
-	l.epoch, l.last = epoch, number
-	f.lane, f.seq, f.number, f.epoch = l, b.seq, number, epoch
+	l.epoch, l.began = epoch, l.target.ticks.Add(1)
+	f.lane, f.seq, f.began, f.epoch = l, b.seq, l.began, epoch
+}
+
+// sent notes that the sending of the lane's last forward is over.
+func (b *Inbox) sent(l *lane) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.over = l.target.ticks.Add(1)
 }
 
 // leave frees the place of f, which has an outcome.
@@ -136,7 +152,7 @@ func (b *Inbox) leave(f *forward) {
 // leaveLocked also lets the inbox try again what waited for the place.
 func (b *Inbox) leaveLocked(f *forward) {
 	f.lane.inFlight--
-	f.lane.settled = max(f.lane.settled, f.number)
+	f.lane.settled = max(f.lane.settled, f.began)
 	b.flight--
 	if b.parked {
 		b.parked = false

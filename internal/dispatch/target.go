@@ -23,11 +23,13 @@ type target struct {
 	server    *cluster.Server
 	window    int
 	goneUntil atomic.Int64 // on the dispatcher's clock; 0: never found gone
+	// ticks counts the beginnings and ends of sendings, of all sessions, so that
+	// one can be known to have been over before another began.
+	ticks atomic.Uint64
 
 	mu       sync.Mutex // guards the fields below
 	inFlight int
-	sent     uint64   // forwards so far
-	bounced  uint64   // number of the latest that came back undelivered
+	bounced  uint64   // when the sending began of the latest that came back undelivered
 	waiting  []*Inbox // for a slot or a bounce, in the order they came
 }
 
@@ -53,29 +55,30 @@ func (d *Dispatcher) usable(t *target) bool {
 	return ok && !t.isGone(d.clock.now()) && s.Nonce == t.server.Nonce && s.State != cluster.StateLeft && s.State != cluster.StateSuspect
 }
 
-// acquire takes a slot for b and numbers its forward, or has b resumed when
-// there is a slot.
-func (t *target) acquire(b *Inbox) (number uint64, ok bool) {
+// acquire takes a slot for b, or has b resumed when there is one.
+func (t *target) acquire(b *Inbox) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.inFlight >= t.window {
 		t.waiting = append(t.waiting, b)
-		return 0, false
+		return false
 	}
-	return t.takeLocked(), true
+	t.inFlight++
+	return true
 }
 
 // take takes a slot beyond the window, for a message that had one elsewhere.
-func (t *target) take() uint64 {
+func (t *target) take() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.takeLocked()
+	t.inFlight++
 }
 
-func (t *target) takeLocked() uint64 {
-	t.inFlight++
-	t.sent++
-	return t.sent
+// cede gives back a slot that was taken and not used.
+func (t *target) cede() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inFlight--
 }
 
 // await has b resumed at the next change.
@@ -85,9 +88,9 @@ func (t *target) await(b *Inbox) {
 	t.waiting = append(t.waiting, b)
 }
 
-// returned is the number of the latest forward that came back undelivered.
-// Bounces come in the order of the sending: what was sent before it and has not
-// come back was delivered.
+// returned is when the sending began of the latest forward that came back
+// undelivered. Bounces come in the order of the sending: what was sent before
+// that and has not come back was delivered.
 func (t *target) returned() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,10 +118,10 @@ func (t *target) passOver(now time.Duration) { t.goneUntil.Store(int64(now + pas
 
 // bounce gives the slot of an undelivered forward back and resumes everybody
 // who waited for this server, because there are others now.
-func (t *target) bounce(number uint64) {
+func (t *target) bounce(began uint64) {
 	t.mu.Lock()
 	t.inFlight--
-	t.bounced = max(t.bounced, number)
+	t.bounced = max(t.bounced, began)
 	waiting := t.waiting
 	t.waiting = nil
 	t.mu.Unlock()

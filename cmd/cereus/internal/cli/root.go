@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+)
+
+// errReported ends the program with ExitFailed; what is to be said was said.
+var errReported = errors.New("failed")
+
+// usageError is the fault of the command line.
+type usageError struct {
+	cause   error
+	command string // whose --help to read
+}
+
+func (e *usageError) Error() string { return e.cause.Error() }
+func (e *usageError) Unwrap() error { return e.cause }
+
+// Main runs the program with its arguments, without its name, and returns the
+// exit code. SIGINT and SIGTERM end it cleanly, a second one at once.
+func Main(args []string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "cereus: internal error: %v\nPlease report it with the command you ran.\n", p)
+			code = ExitFailed
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	root := newRoot()
+	root.SetArgs(args)
+	return exitCode(root.ExecuteContext(ctx), os.Stderr)
+}
+
+// exitCode says what went wrong and returns the code for it.
+func exitCode(err error, stderr io.Writer) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, errReported):
+		return ExitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "cereus: %v\nRun '%s --help' for how it is used.\n", err, usage.command)
+		return ExitUsage
+	}
+	fmt.Fprintf(stderr, "cereus: %v\n", err)
+	return ExitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cereus",
+		Short: "Develop, try out and look into clusters of cereus game servers",
+		Long: `cereus helps with developing games on cereus.
+
+  dev      runs etcd and NATS in one process, nothing to install
+  repl     talks to a frontend as a player would, by hand or from a script
+  servers  shows who is in a cluster, once or as it changes
+
+Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
+		Example: `  cereus dev
+  cereus repl tcp://localhost:3250
+  cereus servers --watch`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("cereus {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newDev(), newRepl(), newServers())
+	return root
+}
+
+func wrongUse(cmd *cobra.Command, err error) error {
+	return &usageError{cause: err, command: cmd.CommandPath()}
+}
+
+// args makes a check of cobra's report a wrong use.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return wrongUse(cmd, err)
+		}
+		return nil
+	}
+}
+
+func knownCommand(cmd *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", given[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(given[0]); len(near) > 0 {
+		text += ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return wrongUse(cmd, errors.New(text))
+}
+
+// version is that of the module or of the commit this program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	text := info.Main.Version
+	if text == "" {
+		text = "(devel)"
+	}
+	return text + " " + info.GoVersion
+}

@@ -1,0 +1,9 @@
+package main
+
+import (
+	"os"
+
+	"github.com/cereus-game/cereus/cmd/cereus/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }
