@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nuid"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/admin"
@@ -124,7 +125,7 @@ func (a *App) dispatchParams() dispatch.Params {
 		Self: a.self, Router: router.New(), Table: a.table, Pool: a.pool,
 		Serializer: a.serializer, Encoding: a.encoding(),
 		Handlers: pipeline.Chain(handlers...), Remotes: pipeline.Chain(a.opts.remotes...),
-		Log: a.log, Metrics: a.metrics,
+		Loopback: c.Cluster.RPC.Server.LoopbackEnabled, Log: a.log, Metrics: a.metrics,
 		Limits: dispatch.Limits{
 			Mailbox: c.Conn.Mailbox, SessionWindow: c.Cluster.Window.Session, ServerWindow: c.Cluster.Window.Server,
 			PitayaWindow: c.Cluster.Window.Pitaya, Remotes: c.Cluster.RPC.Server.Concurrency,
@@ -142,7 +143,7 @@ func (a *App) dispatchParams() dispatch.Params {
 
 func (a *App) hostParams() agent.HostParams {
 	c := a.config
-	return agent.HostParams{
+	p := agent.HostParams{
 		Self: a.self, Dispatcher: a.dispatcher, Pool: a.pool, Serializer: a.serializer, Encoding: a.encoding(),
 		Decoding: protocol.Decoding{
 			Dictionary: a.dictionary, MaxInflated: c.Conn.Limits.Inflated, MaxRatio: c.Conn.Limits.Ratio,
@@ -152,6 +153,10 @@ func (a *App) hostParams() agent.HostParams {
 		WriteTimeout: c.Buffer.Agent.ConnTimeout, QueueMessages: c.Buffer.Agent.Messages, QueueBytes: c.Buffer.Agent.Bytes,
 		Validators: a.opts.validators, Lenient: a.opts.lenient, Log: a.log, Metrics: a.metrics,
 	}
+	if limit := c.Conn.RateLimiting; a.opts.limited && !limit.ForceDisable {
+		p.Rate, p.Burst = rate.Limit(float64(limit.Limit)/limit.Interval.Seconds()), limit.Limit
+	}
+	return p
 }
 
 func (a *App) encoding() protocol.Encoding {
@@ -169,6 +174,7 @@ func (a *App) acceptorOptions() []acceptor.Option {
 		acceptor.WithLimits(acceptor.Limits{
 			HandshakeBody: c.Limits.Handshake, Body: c.Limits.Packet, HTTPHeader: c.Limits.HTTPHeader,
 			HandshakePacket: c.HandshakeTimeout, Opening: c.HandshakeTimeout,
+			ProxyHeader: a.config.Acceptor.ProxyTimeout,
 		}),
 	}
 	if a.config.Acceptor.ProxyProtocol {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nuid"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -233,7 +232,11 @@ func metric(t testing.TB, app *cereus.App, name string, labels ...string) float6
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			if hasLabels(m, labels) {
+			found := make(map[string]string)
+			for _, l := range m.GetLabel() {
+				found[l.GetName()] = l.GetValue()
+			}
+			if contains(found, labels) {
 				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
@@ -241,11 +244,9 @@ func metric(t testing.TB, app *cereus.App, name string, labels ...string) float6
 	return sum
 }
 
-func hasLabels(m *dto.Metric, labels []string) bool {
-	for i := 0; i+1 < len(labels); i += 2 {
-		if !slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool {
-			return l.GetName() == labels[i] && l.GetValue() == labels[i+1]
-		}) {
+func contains(all map[string]string, labels []string) bool {
+	for pair := range slices.Chunk(labels, 2) {
+		if all[pair[0]] != pair[1] {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@ func (a *App) joinCluster() error {
 	if a.discovery, err = cluster.NewEtcdDiscovery(a.etcdParams()); err != nil {
 		return err
 	}
+	a.metrics.WatchDiscovery(a.discovery)
 	a.discovery.AddListener(&serverCounts{metrics: a.metrics, count: make(map[string]int)})
 	rpc := a.config.Cluster.RPC
 	out, err := cluster.NewNATSTransport(a.natsParams("client", rpc.Client.NATS.NATSConnection))
@@ -29,15 +30,16 @@ func (a *App) joinCluster() error {
 	prefix := a.config.Cluster.NATS.Prefix
 	a.client = cluster.NewRPCClient(cluster.RPCClientParams{
 		Self: a.self, Transport: out, Prefix: prefix, Timeout: rpc.Client.NATS.RequestTimeout,
-		Log: a.log, Metrics: rpcMeter{a.metrics, "client"},
+		Log: a.log, Metrics: rpcMeter{metrics: a.metrics},
 	})
 	a.server = cluster.NewRPCServer(cluster.RPCServerParams{
 		Self: a.self, Transport: in, Prefix: prefix, Handler: a.dispatcher, Users: dispatch.Users{D: a.dispatcher},
-		Log: a.log, Metrics: rpcMeter{a.metrics, "server"},
+		Log: a.log, Metrics: rpcMeter{metrics: a.metrics},
 	})
 	a.links = []Module{out, a.client, in, a.server}
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {
+		a.host.Fenced = a.discovery.Fenced
 		players := presence{self: a.self, server: a.server, client: a.client, unique: a.config.Session.Unique}
 		players.hook(a.pool)
 	}
@@ -71,6 +73,6 @@ func (a *App) natsParams(name string, c config.NATSConnection) cluster.NATSParam
 			nats.FlusherTimeout(c.FlusherTimeout),
 			nats.Compression(c.WebsocketCompression),
 		},
-		Log: a.log.WithField("nats", name), Metrics: rpcMeter{a.metrics, name}, Die: a.die,
+		Log: a.log.WithField("nats", name), Metrics: &natsMeter{rpcMeter: rpcMeter{a.metrics}, connection: name}, Die: a.die,
 	}
 }

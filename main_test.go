@@ -17,13 +17,13 @@ func TestMain(m *testing.M) {
 	if program := os.Getenv(childProgram); program != "" {
 		os.Exit(runChild(program))
 	}
-	goleak.VerifyTestMain(binary{m})
+	goleak.VerifyTestMain(testBinary{m})
 }
 
-// binary ends the shared servers when all tests are through, before goleak looks.
-type binary struct{ *testing.M }
+// testBinary ends the shared servers when all tests are through, before goleak looks.
+type testBinary struct{ *testing.M }
 
-func (b binary) Run() int {
+func (b testBinary) Run() int {
 	code := b.M.Run()
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,16 +1,15 @@
 package cereus
 
 import (
+	"sync/atomic"
+
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/metrics"
 )
 
-// rpcMeter counts what the RPC parts tell.
-type rpcMeter struct {
-	metrics    *metrics.Metrics
-	connection string
-}
+// rpcMeter counts what happens to calls.
+type rpcMeter struct{ metrics *metrics.Metrics }
 
 var _ cluster.RPCMetrics = rpcMeter{}
 
@@ -20,14 +19,31 @@ func (m rpcMeter) CountRPC(event cluster.RPCEvent) {
 		m.metrics.RPCMalformed()
 	case cluster.EventPanic:
 		m.metrics.Panic("rpc")
+	}
+	m.metrics.RPCCall(string(event))
+}
+
+// natsMeter counts what happens to a NATS connection, and to what is sent on it.
+type natsMeter struct {
+	rpcMeter
+	connection string
+	connected  atomic.Bool // it was, once
+}
+
+func (m *natsMeter) CountRPC(event cluster.RPCEvent) {
+	switch event {
 	case cluster.EventLost:
 		m.metrics.NATSDown(m.connection)
 	case cluster.EventConnected:
 		m.metrics.NATSUp(m.connection)
+		if m.connected.Swap(true) {
+			m.metrics.NATSReconnected()
+		}
 	case cluster.EventMoved, cluster.EventRebuilt:
 		m.metrics.NATSReconnected()
+	default:
+		m.rpcMeter.CountRPC(event)
 	}
-	m.metrics.RPCCall(string(event))
 }
 
 // discoveryMeter counts what service discovery tells.

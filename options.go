@@ -41,6 +41,7 @@ type options struct {
 	signals    []os.Signal
 	dictionary map[string]uint16
 	lenient    agent.Leniency
+	limited    bool
 
 	acceptors  []func(*App) acceptor.Acceptor
 	routers    []routerOption
@@ -203,6 +204,14 @@ func WithHandshakeValidator(name string, check func(ctx context.Context, h *prot
 // given routes (wire.md 3.4). Clients made with libpitaya do not understand it.
 func WithRouteDictionary(codes map[string]uint16) Option {
 	return optionFunc(func(o *options) error { o.dictionary = maps.Clone(codes); return nil })
+}
+
+// WithRateLimiting lets each connection send conn.ratelimiting.limit messages per
+// conn.ratelimiting.interval. Requests beyond are answered with RateLimited; a
+// client that goes on is disconnected. conn.ratelimiting.forcedisable switches
+// it off again.
+func WithRateLimiting() Option {
+	return optionFunc(func(o *options) error { o.limited = true; return nil })
 }
 
 // WithLenientHandshake accepts an ack without a handshake, and a second

@@ -39,6 +39,8 @@ type Limits struct {
 	// Opening is how long the TLS handshake and the HTTP upgrade may take
 	// together.
 	Opening time.Duration
+	// ProxyHeader is how long a PROXY protocol header may take.
+	ProxyHeader time.Duration
 	// HTTPHeader is the largest upgrade request in bytes.
 	HTTPHeader int
 }
@@ -49,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 	l.HandshakePacket = orDefault(l.HandshakePacket, DefaultHandshakePacket)
 	l.Packet = orDefault(l.Packet, DefaultPacket)
 	l.Opening = orDefault(l.Opening, DefaultOpening)
+	l.ProxyHeader = orDefault(l.ProxyHeader, DefaultProxyHeader)
 	l.HTTPHeader = orDefault(l.HTTPHeader, DefaultHTTPHeader)
 	return l
 }
@@ -73,6 +76,7 @@ func (l Limits) validate() error {
 		{"HandshakePacket", int64(l.HandshakePacket), int64(24 * time.Hour)},
 		{"Packet", int64(l.Packet), int64(24 * time.Hour)},
 		{"Opening", int64(l.Opening), int64(24 * time.Hour)},
+		{"ProxyHeader", int64(l.ProxyHeader), int64(24 * time.Hour)},
 		{"HTTPHeader", int64(l.HTTPHeader), 1 << 20},
 	} {
 		if f.value < 0 || f.value > f.most {
@@ -178,7 +182,7 @@ func WithTLSFiles(certificate, key string) Option {
 }
 
 // WithProxyProtocol makes every connection start with a PROXY protocol header,
-// version 1 or 2, within one second. The addresses of the connection are those
+// version 1 or 2, within Limits.ProxyHeader. The addresses of the connection are those
 // of the header. Peers outside the trusted networks are refused; without any
 // network every peer is trusted.
 func WithProxyProtocol(trusted ...netip.Prefix) Option {

@@ -45,7 +45,7 @@ func (o *opening) readProxyHeader(rules *proxyRules) error {
 	if !rules.trusts(o.nc.RemoteAddr()) {
 		return ErrUntrusted
 	}
-	if err := o.nc.SetDeadline(time.Now().Add(DefaultProxyHeader)); err != nil {
+	if err := o.nc.SetDeadline(time.Now().Add(o.server.shared.limits.ProxyHeader)); err != nil {
 		return err
 	}
 	header, err := readProxyBytes(o.nc)

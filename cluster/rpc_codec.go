@@ -188,7 +188,7 @@ func (f *field) string(to *string) error {
 	return nil
 }
 
-// raw sets to to a part of the message, with no room behind it.
+// raw makes to a part of the message, with no room behind it.
 func (f *field) raw(to *[]byte) {
 	if f.isBytes() {
 		*to = f.bytes[:len(f.bytes):len(f.bytes)]

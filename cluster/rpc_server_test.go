@@ -65,7 +65,7 @@ func TestN04_MalformedRequests(t *testing.T) {
 			require.Equal(t, string(errs.CodeBadRequest), raw.ask(t, "pitaya/servers/room/back-1", data).GetError().GetCode(), name)
 			raw.send(t, "pitaya/servers/room/back-1", "", data)
 		}
-		require.Equal(t, "", string(raw.ask(t, "pitaya/servers/room/back-1", []byte{0x1a, 0x00}).GetData()))
+		require.Empty(t, raw.ask(t, "pitaya/servers/room/back-1", []byte{0x1a, 0x00}).GetData())
 		require.Equal(t, 2*len(bad), events.of(EventMalformed))
 	})
 }

@@ -124,7 +124,7 @@ func (t *NATSTransport) Shutdown(ctx context.Context) error {
 	t.queue.finish()
 	err := t.writer.Stop(ctx)
 	if link := t.state.Load().link; link != nil {
-		link.flush(ctx)
+		_ = link.flush(ctx) // bounded; fails when NATS is away, and then there is nothing to flush
 	}
 	if stopped := t.work.Stop(ctx); stopped != nil {
 		err = stopped

@@ -104,7 +104,7 @@ type copies struct{ early, late int }
 // mergeSettle is how much later than the first copy of a message the second one
 // is expected at most, and how long interest takes to reach the farthest NATS
 // node after it has reached the old one.
-const mergeSettle = 100 * time.Millisecond
+const mergeSettle = 150 * time.Millisecond
 
 func newNATSMerge(flow *natsFlow, from, to *natsLink) *natsMerge {
 	return &natsMerge{

@@ -113,7 +113,7 @@ func (t *NATSTransport) takeOver(ctx context.Context, from *natsState, to *natsL
 	for _, merge := range merges {
 		merge.spread()
 	}
-	t.settle(ctx, from)
+	t.settle(ctx, from, to)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -153,10 +153,12 @@ func (t *NATSTransport) awaitInterest(ctx context.Context, from *natsState, to *
 	}
 }
 
-// settle waits until the old link has delivered all that only it could have. It
-// matters little when it breaks meanwhile: what it had received is delivered,
-// and everything since spread is on the new link as well.
-func (t *NATSTransport) settle(ctx context.Context, from *natsState) {
+// settle waits until the old link has delivered all that only it could have. Of
+// what is on its way between the two NATS nodes a probe against the direction
+// of the move is the last; what comes from farther nodes gets mergeSettle. It
+// matters little when the old link breaks meanwhile: what it had received is
+// delivered, and everything since spread is on the new link as well.
+func (t *NATSTransport) settle(ctx context.Context, from *natsState, to *natsLink) {
 	timer := time.NewTimer(mergeSettle)
 	defer timer.Stop()
 	select {
@@ -167,9 +169,36 @@ func (t *NATSTransport) settle(ctx context.Context, from *natsState) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, moveDrainWithin)
 	defer cancel()
-	_ = from.link.flush(ctx)
+	t.awaitStragglers(ctx, from, to)
 	if err := from.link.barrier(ctx); err != nil {
 		t.log.WithError(err).Warn("nats messages are delivered too slowly for a move in order")
+	}
+}
+
+// awaitStragglers waits until what the new NATS node sent to the old one before
+// has come out of the old link.
+func (t *NATSTransport) awaitStragglers(ctx context.Context, from *natsState, to *natsLink) {
+	probe, err := newNATSProbe(from.link)
+	if err != nil {
+		return // closed: nothing comes any more
+	}
+	defer probe.end()
+	if from.link.flush(ctx) != nil {
+		return
+	}
+	tick := time.NewTicker(moveProbeEvery)
+	defer tick.Stop()
+	for {
+		t.queue.do(func() { probe.send(to) })
+		select {
+		case <-probe.arrived:
+			return
+		case <-from.broke:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 
@@ -181,12 +210,7 @@ func (t *NATSTransport) switchTo(ctx context.Context, from *natsState, to *natsL
 	queued := t.queue.do(func() {
 		defer close(done)
 		flushed := t.passedOn(ctx, from.link, to)
-		t.mu.Lock()
-		t.state.Store(&natsState{transportStatus: transportStatus{
-			epoch: t.state.Load().epoch, maxPayload: from.maxPayload,
-		}, link: to})
-		t.mu.Unlock()
-		t.connected(to)
+		t.adopt(to)
 		if flushed != nil { // the last messages may not have been taken
 			t.lost(from.epoch)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,11 +23,20 @@ func (s *natsState) up() bool { return s.link.broken.Load() < s.socket }
 // use makes link the one to send on, in a new epoch.
 func (t *NATSTransport) use(link *natsLink) {
 	t.logFailure(t.subs.use(link))
-	t.mu.Lock()
-	old := t.state.Load()
-	t.state.Store(&natsState{transportStatus: transportStatus{epoch: old.epoch, maxPayload: old.maxPayload}, link: link})
-	t.mu.Unlock()
+	t.adopt(link)
+}
+
+// adopt has messages sent on link from now on. A link that stands takes over
+// from another one without a moment in which nothing can be sent.
+func (t *NATSTransport) adopt(link *natsLink) {
 	t.connected(link)
+	t.mu.Lock()
+	if old := t.state.Load(); old.link != link {
+		down := transportStatus{epoch: old.epoch, maxPayload: old.maxPayload}
+		t.state.Store(&natsState{transportStatus: down, link: link})
+	}
+	t.mu.Unlock()
+	t.connected(link) // should it have come back before it was the link to hear of
 }
 
 // connected begins an epoch on link, unless its socket broke already.
@@ -170,11 +180,7 @@ func (t *NATSTransport) rebuild(ctx context.Context, closed *natsLink) {
 }
 
 // raise sets v to at least n.
-func raise(v interface {
-	Load() uint64
-	CompareAndSwap(old, new uint64) bool
-}, n uint64,
-) {
+func raise(v *atomic.Uint64, n uint64) {
 	for old := v.Load(); old < n && !v.CompareAndSwap(old, n); old = v.Load() {
 	}
 }

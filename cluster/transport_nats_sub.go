@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -133,9 +134,7 @@ func (t *NATSTransport) drain(ctx context.Context, sub *natsSubscription) error 
 	t.subs.mu.Lock()
 	delete(t.subs.all, sub)
 	on := make(map[*natsLink]*nats.Subscription, len(sub.on))
-	for link, made := range sub.on {
-		on[link] = made
-	}
+	maps.Copy(on, sub.on)
 	t.subs.mu.Unlock()
 	defer t.subs.detach(sub)
 	for link, made := range on {
@@ -155,7 +154,7 @@ func (l *natsLink) drain(ctx context.Context, made *nats.Subscription) error {
 	}
 	done := make(chan struct{})
 	made.SetClosedHandler(func(string) { close(done) })
-	if err := made.Drain(); err != nil {
+	if made.Drain() != nil {
 		return nil // closed: it has no messages left
 	}
 	select {

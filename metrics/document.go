@@ -13,7 +13,7 @@ func Document() string {
 	newEvents(f)
 	newTimings(f)
 	f.register(newRuntimeCollector())
-	f.register(newSyncCollector(nil))
+	f.register(newViewCollector(nil))
 	var b strings.Builder
 	b.WriteString(documentHead)
 	for _, d := range f.defined {

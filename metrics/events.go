@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -33,7 +31,6 @@ type events struct {
 	sdRelists     prometheus.Counter
 	sdLeaseLosses prometheus.Counter
 	sdBadEntries  prometheus.Counter
-	sdStale       prometheus.Gauge
 }
 
 func newEvents(f *factory) events {
@@ -60,7 +57,6 @@ func newEvents(f *factory) events {
 		sdRelists:         f.counter("cereus_sd_relists_total", "full listings of etcd"),
 		sdLeaseLosses:     f.counter("cereus_sd_lease_losses_total", "leases lost"),
 		sdBadEntries:      f.counter("cereus_sd_bad_entries_total", "entries in etcd that were skipped because they could not be read"),
-		sdStale:           f.gauge("cereus_sd_stale", "1 while the view may be old because etcd is away, else 0"),
 	}
 }
 
@@ -218,20 +214,5 @@ func (m *Metrics) SDLeaseLost() {
 func (m *Metrics) SDBadEntry() {
 	if m != nil {
 		m.events.sdBadEntries.Inc()
-	}
-}
-
-// SDStale says that the view may be old from now on.
-func (m *Metrics) SDStale() {
-	if m != nil {
-		m.events.sdStale.Set(1)
-	}
-}
-
-// SDSynced says that the view was compared with etcd at that time and is fresh.
-func (m *Metrics) SDSynced(at time.Time) {
-	if m != nil {
-		m.lastSync.Store(&at)
-		m.events.sdStale.Set(0)
 	}
 }

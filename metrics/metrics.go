@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,7 +32,7 @@ type Metrics struct {
 	timings  timings
 	routes   *bounded[*RouteMetrics]
 	custom   map[string]*custom
-	lastSync atomic.Pointer[time.Time]
+	view     atomic.Pointer[DiscoveryView]
 }
 
 // New makes the collectors of one app and its registry. It fails, naming every
@@ -49,7 +48,7 @@ func New(p Params) (*Metrics, error) {
 	m.timings = newTimings(f)
 	m.routes = newBounded(maxRoutes, unknownRoute, m.newRoute)
 	f.register(newRuntimeCollector())
-	f.register(newSyncCollector(m.lastSync.Load))
+	f.register(newViewCollector(m.view.Load))
 	m.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, errors.Join(f.err, m.addCustom(p))

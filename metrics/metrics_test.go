@@ -84,8 +84,8 @@ func TestEventsAreCounted(t *testing.T) {
 		{"cereus_sd_relists_total", "", (*metrics.Metrics).SDRelisted, 1},
 		{"cereus_sd_lease_losses_total", "", (*metrics.Metrics).SDLeaseLost, 1},
 		{"cereus_sd_bad_entries_total", "", (*metrics.Metrics).SDBadEntry, 1},
-		{"cereus_sd_stale", "", (*metrics.Metrics).SDStale, 1},
-		{"cereus_sd_stale", "", func(m *metrics.Metrics) { m.SDStale(); m.SDSynced(time.Now()) }, 0},
+		{"cereus_sd_stale", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{stale: true}) }, 1},
+		{"cereus_sd_stale", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{}) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,8 +121,7 @@ func TestNilMetricsAreOff(t *testing.T) {
 	m.SDRelisted()
 	m.SDLeaseLost()
 	m.SDBadEntry()
-	m.SDStale()
-	m.SDSynced(time.Now())
+	m.WatchDiscovery(view{})
 	require.True(t, m.RegisterRoute("a.b.c"))
 	m.Route("a.b.c").Answered(metrics.KindLocal, time.Second, "")
 	m.Route("a.b.c").WaitedLocal(time.Second)
@@ -162,11 +161,20 @@ func TestTwoAppsDoNotMeet(t *testing.T) {
 	require.InDelta(t, 0, value(t, b, "cereus_rpc_busy_total", ""), 0)
 }
 
+// view is a discovery view in the given state.
+type view struct {
+	stale  bool
+	synced time.Time
+}
+
+func (v view) Stale() bool         { return v.stale }
+func (v view) LastSync() time.Time { return v.synced }
+
 func TestLastSyncIsAnAge(t *testing.T) {
 	t.Parallel()
 	m := fresh(t)
 	require.Empty(t, series(t, m, "cereus_sd_last_sync_seconds"))
-	m.SDSynced(time.Now().Add(-time.Minute))
+	m.WatchDiscovery(view{synced: time.Now().Add(-time.Minute)})
 	require.InDelta(t, 60, value(t, m, "cereus_sd_last_sync_seconds", ""), 30)
 }
 

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"runtime/metrics"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -55,33 +54,5 @@ func (c *runtimeCollector) Collect(out chan<- prometheus.Metric) {
 		if samples[i].Value.Kind() == metrics.KindUint64 {
 			out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(samples[i].Value.Uint64()))
 		}
-	}
-}
-
-// syncCollector tells the age of the discovery view; there is no such metric
-// before the first sync.
-type syncCollector struct {
-	definition
-	last func() *time.Time
-	desc *prometheus.Desc
-}
-
-func newSyncCollector(last func() *time.Time) *syncCollector {
-	d := definition{
-		name: "cereus_sd_last_sync_seconds", kind: "gauge",
-		help: "seconds since the view was last compared with etcd; absent before the first time",
-	}
-	return &syncCollector{d, last, prometheus.NewDesc(d.name, d.help, nil, nil)}
-}
-
-func (c *syncCollector) definitions() []definition { return []definition{c.definition} }
-
-// Describe implements prometheus.Collector.
-func (c *syncCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
-
-// Collect implements prometheus.Collector.
-func (c *syncCollector) Collect(out chan<- prometheus.Metric) {
-	if at := c.last(); at != nil {
-		out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, time.Since(*at).Seconds())
 	}
 }

@@ -38,6 +38,7 @@ type Agent struct {
 	out    writeQueue
 
 	state   state        // of the reading goroutine only
+	flow    *flow        // of the reading goroutine only; nil: not limited
 	seen    atomic.Int64 // when the last packet came, on the host's clock
 	waiting atomic.Bool  // the reader waits for room in the inbox
 	stopped atomic.Bool  // the reader takes nothing more
@@ -125,7 +126,7 @@ func (a *Agent) handshake(body []byte) error {
 	}
 	if err != nil {
 		a.host.Log.WithError(err).WithField("remote", a.conn.RemoteAddr().String()).Debug("handshake refused")
-		a.out.addPacket(a.host.refused)
+		_ = a.out.addPacket(a.host.refused) // a client that is gone needs no refusal
 		return errRefused
 	}
 	if err := a.open(h); err != nil {
@@ -185,6 +186,9 @@ func (a *Agent) data(body []byte) error {
 	m, err := protocol.DecodeMessage(body, a.host.Decoding)
 	if err != nil {
 		return err
+	}
+	if a.flow != nil && !a.flow.allow() {
+		return a.refuse(&m)
 	}
 	if !m.Compressed {
 		m.Data = bytes.Clone(m.Data) // body is the connection's buffer

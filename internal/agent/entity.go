@@ -75,14 +75,21 @@ func (a *Agent) Kick(_ context.Context, _ *session.Session, reason string) error
 func (a *Agent) Replace() { a.kick(ReasonReplaced, "") }
 
 func (a *Agent) kick(why, told string) {
-	var body []byte
-	if told != "" {
-		body, _ = json.Marshal(map[string]string{"reason": told}) // strings always marshal
-	}
-	if packet, err := protocol.AppendPacket(nil, protocol.PacketKick, body); err == nil {
+	if packet, err := kickPacket(told); err == nil {
 		_ = a.out.addPacket(packet) // of a closed connection: the client is gone already
 	}
 	a.closeAfterWrites(why)
+}
+
+func kickPacket(told string) ([]byte, error) {
+	if told == "" {
+		return protocol.AppendPacket(nil, protocol.PacketKick, nil)
+	}
+	body, err := json.Marshal(map[string]string{"reason": told})
+	if err != nil {
+		return nil, err
+	}
+	return protocol.AppendPacket(nil, protocol.PacketKick, body)
 }
 
 // Close ends the connection. What was queued by a kick or an answer that

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/cluster"
@@ -35,6 +36,11 @@ type HostParams struct {
 	QueueMessages    int
 	QueueBytes       int
 	Validators       map[string]Validator
+	// Rate and Burst bound the messages of one connection; Rate 0 does not.
+	Rate  rate.Limit
+	Burst int
+	// Fenced reports that no new players are taken for now; nil: they always are.
+	Fenced func() bool
 	// Lenient accepts an ack without a handshake and a second handshake, as Pitaya does.
 	Lenient Leniency
 	Log     logrus.FieldLogger
@@ -141,9 +147,12 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 	a.out.init(a)
 	a.touch()
 	h.Metrics.ConnectionOpened()
-	if !h.wheel.add(a) {
+	if h.Fenced != nil && h.Fenced() || !h.wheel.add(a) {
 		a.end(ReasonShutdown)
 		return
+	}
+	if h.Rate > 0 {
+		a.flow = &flow{limiter: rate.NewLimiter(h.Rate, h.Burst), patience: h.Burst}
 	}
 	a.end(a.read())
 	a.out.awaitLast()

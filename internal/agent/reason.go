@@ -15,6 +15,7 @@ const (
 	ReasonProtocol  = "protocol error"     // bytes that wire.md 1.2, 2.1 or 3.6 refuses
 	ReasonHandshake = "handshake"          // refused, or not finished in time
 	ReasonTimeout   = "timeout"            // no packet for two heartbeat intervals
+	ReasonFlood     = "flood"              // it sends too much
 	ReasonSlow      = constants.ReasonSlow // it does not read what it is sent
 	ReasonKicked    = "kicked"
 	ReasonReplaced  = "replaced" // its user logged in elsewhere
@@ -30,6 +31,8 @@ func reasonOf(err error) string {
 		return ReasonBroken
 	case errors.Is(err, acceptor.ErrDeadline):
 		return ReasonHandshake
+	case errors.Is(err, errFlood), errors.Is(err, acceptor.ErrFlood):
+		return ReasonFlood
 	}
 	return ReasonProtocol
 }
@@ -40,7 +43,7 @@ func statusOf(reason string) acceptor.CloseStatus {
 	switch reason {
 	case ReasonProtocol:
 		code = acceptor.CloseProtocol
-	case ReasonHandshake, ReasonTimeout, ReasonSlow, ReasonKicked, ReasonReplaced:
+	case ReasonHandshake, ReasonTimeout, ReasonFlood, ReasonSlow, ReasonKicked, ReasonReplaced:
 		code = acceptor.ClosePolicy
 	case ReasonShutdown:
 		code = acceptor.CloseGoingAway

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
@@ -166,6 +167,11 @@ func twoFronts(t *testing.T, opts ...cereus.Option) (address func(conn string) s
 	t.Helper()
 	w := newWorld(t)
 	one, back := w.pair("back-1", nil, opts...)
+	_, _ = w.nats.Subscribe(">", func(m *nats.Msg) {
+		if len(m.Subject) < 60 {
+			t.Log("SNIFF", time.Now().Format("05.000000"), m.Subject)
+		}
+	})
 	two := w.start(serverParams{Type: "connector", ID: "front-2", Frontend: true, Options: opts})
 	w.knows(back, "front-2")
 	w.knows(two, "back-1")

@@ -25,7 +25,7 @@ const (
 	heartbeat    = "2s"
 	prefix       = "pitaya/"
 	largeRepeats = 200
-	patience     = 15 * time.Second
+	patience     = 3 * time.Second
 )
 
 // world is etcd and NATS with a client of each.

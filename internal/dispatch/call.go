@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -51,9 +52,7 @@ func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	}
 	next.meta.others = make(map[string]json.RawMessage, 1)
 	if from != nil {
-		for k, v := range from.meta.others {
-			next.meta.others[k] = v
-		}
+		maps.Copy(next.meta.others, from.meta.others)
 	}
 	next.meta.others[key] = raw
 	return next, nil

@@ -68,6 +68,7 @@ type Params struct {
 	Handlers   pipeline.Middleware // around handlers; nil: none
 	Remotes    pipeline.Middleware // around remotes; nil: none
 	Limits     Limits
+	Loopback   bool                   // a call may be answered by the server that makes it
 	HidePanics func(value any) string // what a caller learns of a panic
 	Log        logrus.FieldLogger
 	Metrics    *metrics.Metrics
@@ -127,6 +128,7 @@ func (d *Dispatcher) fold() {
 	for _, info := range d.Table.Routes() {
 		if m, ok := d.Table.Remote(info.Short); ok && info.Remote {
 			d.remotes[info.Short] = newEndpoint(m, d.Remotes)
+			d.Metrics.RegisterRoute(d.Self.Type + "." + info.Short)
 		} else if m, ok := d.Table.Handler(info.Short); ok {
 			d.handlers[info.Short] = newEndpoint(m, d.Handlers)
 		}

@@ -65,6 +65,7 @@ func (d *Dispatcher) serveOnWorker(j *job) {
 
 // run serves the job and answers it.
 func (j *job) run() {
+	j.d.Metrics.Route(j.route).WaitedRemote(time.Since(j.in.Received))
 	data, err := j.execute()
 	if err != nil {
 		j.fail(err)

@@ -33,6 +33,7 @@ func (b *Inbox) serve(m message) {
 }
 
 func (b *Inbox) answer(m *message) {
+	m.route.metrics.Load().WaitedLocal(b.d.clock.now() - m.at)
 	data, err := b.execute(m)
 	b.observe(m, metrics.KindLocal, err)
 	if m.id == 0 || m.notify {
@@ -76,8 +77,7 @@ func (d *Dispatcher) invoke(ctx context.Context, e *endpoint, data []byte) (out 
 }
 
 func decodeError(err error) error {
-	var coded *errs.Error
-	if errors.As(err, &coded) {
+	if _, ok := errors.AsType[*errs.Error](err); ok {
 		return err
 	}
 	return errs.Wrap(errs.CodeBadRequest, err)

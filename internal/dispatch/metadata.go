@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -41,8 +42,7 @@ func parseMetadata(b []byte) (metadata, error) {
 
 // genericMapError words a type error as the reference does, whose target type differs from ours.
 func genericMapError(b []byte, err error) error {
-	var wrongType *json.UnmarshalTypeError
-	if !errors.As(err, &wrongType) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
 		return err
 	}
 	var generic map[string]any
@@ -221,9 +221,7 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 
 func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
 	all := make(map[string]json.RawMessage, len(m.others)+6)
-	for k, v := range m.others {
-		all[k] = v
-	}
+	maps.Copy(all, m.others)
 	all[constants.PeerIDKey] = appendJSONString(nil, h.peerID)
 	all[constants.PeerServiceKey] = appendJSONString(nil, h.peerType)
 	all[constants.TimeoutKey] = appendJSONString(nil, formatTimeout(h.timeout))
@@ -254,7 +252,10 @@ func appendMember(dst []byte, key, value string) []byte {
 func appendJSONString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			b, _ := json.Marshal(s) // a string always marshals
+			b, err := json.Marshal(s)
+			if err != nil { // cannot be: a string always marshals
+				return append(dst, `""`...)
+			}
 			return append(dst, b...)
 		}
 	}

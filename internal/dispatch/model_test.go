@@ -45,11 +45,9 @@ func runModel(t *testing.T, rng *rand.Rand) {
 	var talking sync.WaitGroup
 	for i, p := range players {
 		seed := rng.Uint64()
-		talking.Add(1)
-		go func() {
-			defer talking.Done()
+		talking.Go(func() {
 			p.talk(rand.New(rand.NewPCG(seed, uint64(i))))
-		}()
+		})
 	}
 	done := make(chan struct{})
 	go func() { talking.Wait(); close(done) }()

@@ -50,6 +50,7 @@ func (r *routes) init(d *Dispatcher) {
 		d.Metrics.RegisterRoute(full)
 		for _, text := range []string{full, parsed.Short()} {
 			known[text] = &route{Route: parsed, text: text, full: full, local: e}
+			known[text].metrics.Store(d.Metrics.Route(full))
 		}
 	}
 	r.known.Store(&known)

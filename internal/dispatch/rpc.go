@@ -50,6 +50,9 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 	if parsed.ServerType == "" {
 		return nil, errNoServerType
 	}
+	if c.ServerID == d.Self.ID && !d.Loopback {
+		return nil, errOnlySelf
+	}
 	if c.ServerID != "" {
 		to, ok := d.discovery.Server(c.ServerID)
 		if !ok {
@@ -83,7 +86,7 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 
 func (d *Dispatcher) routing(ctx context.Context, to address.Route, c OutgoingCall) router.Call {
 	call := router.Call{Route: to, ServerType: to.ServerType, Kind: router.ToRemote, Payload: c.Payload}
-	if to.ServerType == d.Self.Type { // a call to one's own type is for the others
+	if to.ServerType == d.Self.Type && !d.Loopback { // a call to one's own type is for the others
 		call.Exclude = func(id string) bool { return id == d.Self.ID }
 	}
 	if s, ok := session.FromContext(ctx); ok {

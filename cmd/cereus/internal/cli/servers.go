@@ -99,7 +99,7 @@ func runServers(cmd *cobra.Command, f serversFlags) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("%w\nIs etcd running there? Name its address with --endpoints; 'cereus dev' starts one for development", err)
+		return fmt.Errorf("%w\nName its address with --endpoints; 'cereus dev' starts one for development", err)
 	}
 	defer closeView(view)
 	if f.watch {

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// idleLoad is connections that do nothing after their handshake.
+type idleLoad struct {
+	Target target
+	Conns  int
+}
+
+const (
+	dialers       = 16
+	connsOfSource = 10_000 // of one source address, well below the ports it has
+)
+
+// idlers are the connections that a load process holds open.
+type idlers struct {
+	mu    sync.Mutex // guards links
+	links []*link
+}
+
+func (h *idlers) open(ctx context.Context, p idleLoad) (int, error) {
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(dialers)
+	for i := range p.Conns {
+		work.Go(func() error {
+			source := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/connsOfSource))}
+			l, err := dial(ctx, p.Target, source)
+			if err != nil {
+				return err
+			}
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.links = append(h.links, l)
+			return nil
+		})
+	}
+	err := work.Wait()
+	return len(h.links), err
+}
+
+func (h *idlers) close(context.Context, struct{}) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.links)
+	for _, l := range h.links {
+		_ = l.Close()
+	}
+	h.links = nil
+	return n, nil
+}

@@ -1,0 +1,129 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns both ends of a pseudo terminal.
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo terminals here:", err)
+	}
+	fd := int(master.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120}))
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	return master, slave
+}
+
+// person is somebody at a terminal in which the program runs.
+type person struct {
+	*process
+	master *os.File
+}
+
+// sit starts the program in a terminal, which answers where its cursor is.
+func sit(t *testing.T, cache string, args ...string) *person {
+	t.Helper()
+	master, slave := openTerminal(t)
+	p := command(t, args...)
+	p.cmd.Env = append(p.cmd.Env, "TERM=xterm-256color", "XDG_CACHE_HOME="+cache, "HOME="+cache)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, p.cmd.Start())
+	require.NoError(t, slave.Close())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			if err != nil {
+				return
+			}
+			_, _ = p.out.Write(buf[:n])
+			for range bytes.Count(buf[:n], []byte("\x1b[6n")) {
+				_, _ = master.WriteString("\x1b[5;1R")
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-ended
+		_ = master.Close()
+	})
+	return &person{process: p, master: master}
+}
+
+func (p *person) types(keys string) {
+	p.t.Helper()
+	_, err := p.master.WriteString(keys)
+	require.NoError(p.t, err)
+}
+
+func TestReplInATerminal(t *testing.T) {
+	t.Parallel()
+	cache, addr := t.TempDir(), game(t)
+	p := sit(t, cache, "repl", addr)
+	p.prints("connected to " + addr)
+	p.prints(addr + "> ")
+	p.types("request connector.hall.Say {\"text\":\"hello\"}\r")
+	p.prints("push onSaid {\"text\":\"hello\"}")
+	p.prints("\"text\": \"hello\"")
+
+	// A push comes while a line is being typed: the line is still there after it.
+	p.types("notify connector.hall.Hush {\"text\":\"pst\"}\r")
+	p.prints("push onHush {\"text\":\"pst\"}")
+	p.types("frobni")
+	p.types("cate\r")
+	p.prints("unknown command \"frobnicate\"")
+
+	// Completion of commands and of routes that were seen.
+	p.types("stat\t\r")
+	p.prints("serializer json")
+	p.types("request connector.hall.S\t {}\r")
+	p.prints("PIT-409: say something")
+	p.types("quit\r")
+	require.Zero(t, p.wait(), p.out.String())
+
+	history, err := os.ReadFile(cache + "/cereus/repl_history")
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(history), "request connector.hall.Say {\"text\":\"hello\"}\n"), string(history))
+	info, err := os.Stat(cache + "/cereus/repl_history")
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+
+	// The next run remembers the lines and their routes.
+	p = sit(t, cache, "repl", addr)
+	p.prints(addr + "> ")
+	p.types("request connector.hall.S\t {}\r")
+	p.prints("PIT-409: say something")
+	p.types("\x03")
+	require.Zero(t, p.wait(), p.out.String())
+}
+
+func TestSignalLeavesTheTerminalAsItWas(t *testing.T) {
+	t.Parallel()
+	p := sit(t, t.TempDir(), "repl", game(t))
+	p.prints("type help")
+	require.Eventually(t, func() bool {
+		now, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
+		return err == nil && now.Lflag&unix.ECHO == 0
+	}, long, 1e6, "the prompt reads keys")
+	p.types("half a li")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, p.wait(), p.out.String())
+}

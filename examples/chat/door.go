@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/session"
+)
+
+// Door is the chat's part on a frontend: it knows whose connections are here
+// and says goodbye for those that end, be it by a closed tab or a lost network.
+type Door struct {
+	app     *cereus.App
+	holds   sync.Map // names of those who are here, until their goodbye was heard
+	leaving sync.WaitGroup
+}
+
+// Routes lists what the servers of type room may ask.
+func (d *Door) Routes(r *component.Routes) { component.Remote(r, "holds", d.Holds) }
+
+// Holds returns those of the given names whose connections are here.
+func (d *Door) Holds(_ context.Context, asked *People) (*People, error) {
+	return &People{Names: slices.DeleteFunc(asked.Names, func(name string) bool {
+		_, here := d.holds.Load(name)
+		return !here
+	})}, nil
+}
+
+// Enter is called when the game has given a connection its name.
+func (d *Door) Enter(_ context.Context, s *session.Session, name string) error {
+	d.holds.Store(name, s.ID())
+	s.OnClose(func(s *session.Session) { // must not block
+		d.leaving.Go(func() { d.goodbye(s) })
+	})
+	return nil
+}
+
+// goodbye tells the game. It may come twice, so a failed call can be repeated.
+func (d *Door) goodbye(s *session.Session) {
+	if id, here := d.holds.Load(s.UID()); !here || id != s.ID() {
+		return // the same user came again, and this connection had to go
+	}
+	who := &Visitor{Name: s.UID(), Room: roomOf(s)}
+	for range 3 {
+		if d.app.RPC(context.Background(), "room.chat.gone", nil, who) == nil {
+			break
+		}
+	}
+	d.holds.CompareAndDelete(s.UID(), s.ID())
+}
+
+// Shutdown waits for the last goodbye.
+func (d *Door) Shutdown(ctx context.Context) error {
+	said := make(chan struct{})
+	d.leaving.Go(func() {})
+	context.AfterFunc(ctx, func() {})
+	d.leaving.Wait()
+	close(said)
+	return nil
+}
