@@ -117,7 +117,9 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	if err := a.open(ctx); err != nil {
-		return errors.Join(err, a.Shutdown(context.WithoutCancel(ctx)))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Shutdown.Timeout)
+		defer cancel()
+		return errors.Join(err, a.Shutdown(ctx))
 	}
 	a.ready.Store(true)
 	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server is up")

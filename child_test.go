@@ -1,5 +1,134 @@
 package cereus_test
 
-const childProgram = "CEREUS_TEST_CHILD"
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
 
-func runChild(string) int { return 0 }
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/config"
+)
+
+// childProgram is set in a process that is a server of a test rather than the
+// tests; childConfig has the *config.Config of a server in a cluster.
+const (
+	childProgram = "CEREUS_TEST_CHILD"
+	childConfig  = "CEREUS_TEST_CONFIG"
+)
+
+// child is a server in a process of its own.
+type child struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	out  *bufio.Reader
+	addr string // of a frontend
+}
+
+// spawn runs a program of runChild and waits until its server is up.
+func spawn(t testing.TB, program string, env ...string) *child {
+	t.Helper()
+	c := &child{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$")}
+	c.cmd.Env = append(os.Environ(), append(env, childProgram+"="+program)...)
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // already gone in most tests
+		_ = c.cmd.Wait()
+	})
+	c.out = bufio.NewReader(out)
+	c.addr = strings.TrimPrefix(c.line(), "up ")
+	return c
+}
+
+func (c *child) line() string {
+	c.t.Helper()
+	line, err := c.out.ReadString('\n')
+	require.NoError(c.t, err)
+	return strings.TrimSpace(line)
+}
+
+// rest is everything that the child prints until it ends, and its exit code.
+func (c *child) rest() (string, int) {
+	c.t.Helper()
+	all, err := io.ReadAll(c.out)
+	require.NoError(c.t, err)
+	_ = c.cmd.Wait() // the code says it all
+	return string(all), c.cmd.ProcessState.ExitCode()
+}
+
+func (w *world) spawn(program, id string) *child {
+	w.t.Helper()
+	c, err := json.Marshal(w.config())
+	require.NoError(w.t, err)
+	return spawn(w.t, program, childConfig+"="+string(c), "CEREUS_TEST_ID="+id)
+}
+
+// runChild is the main of a child. It prints "up" and an address when its server
+// is up, and the error of Run when that has one.
+func runChild(program string) int {
+	app, err := childApp(program)
+	if err == nil {
+		err = app.Run(context.Background())
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func childApp(program string) (*cereus.App, error) {
+	announce := &announcer{}
+	opts := []cereus.Option{cereus.WithSignals(), cereus.WithLogger(quiet())}
+	switch program {
+	case "gate":
+		opts = append(opts, cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
+	case "room":
+		c := config.Default()
+		if err := json.Unmarshal([]byte(os.Getenv(childConfig)), c); err != nil {
+			return nil, err
+		}
+		opts = append(opts, cereus.Backend("room"), cereus.WithConfig(c), cereus.WithID(os.Getenv("CEREUS_TEST_ID")))
+	}
+	app, err := cereus.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	announce.app = app
+	if err := app.Register(&hall{app: app}, component.WithName("hall")); err != nil {
+		return nil, err
+	}
+	if err := app.Register(&stuck{}, component.WithName("stuck")); err != nil {
+		return nil, err
+	}
+	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
+		return nil, err
+	}
+	go announce.run()
+	return app, nil
+}
+
+// announcer tells the parent when the app is up.
+type announcer struct{ app *cereus.App }
+
+func (a *announcer) run() {
+	address := ""
+	for !a.up() {
+		wait()
+	}
+	if addrs := a.app.Addrs(); len(addrs) > 0 {
+		address = addrs[0].String()
+	}
+	fmt.Println("up " + address)
+}

@@ -39,8 +39,7 @@ func (m *natsMeter) CountRPC(event cluster.RPCEvent) {
 		if m.connected.Swap(true) {
 			m.metrics.NATSReconnected()
 		}
-	case cluster.EventMoved, cluster.EventRebuilt:
-		m.metrics.NATSReconnected()
+	case cluster.EventMoved, cluster.EventRebuilt: // EventConnected told of the new connection
 	default:
 		m.rpcMeter.CountRPC(event)
 	}

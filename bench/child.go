@@ -23,8 +23,8 @@ type child struct {
 	answers *json.Decoder
 }
 
-// startChild runs this program again in a role and has it start.
-func startChild(ctx context.Context, role string, settings any) (*child, error) {
+// startChild runs this program again in a role.
+func startChild(role string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -42,14 +42,7 @@ func startChild(ctx context.Context, role string, settings any) (*child, error) 
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
-	c := &child{role: role, cmd: cmd, in: in, orders: json.NewEncoder(in), answers: json.NewDecoder(out)}
-	if settings == nil {
-		return c, nil
-	}
-	if err := c.ask(ctx, "start", settings, nil); err != nil {
-		return nil, errors.Join(err, c.stop())
-	}
-	return c, nil
+	return &child{role: role, cmd: cmd, in: in, orders: json.NewEncoder(in), answers: json.NewDecoder(out)}, nil
 }
 
 // ask gives an order and reads its result. A child that does not answer in time

@@ -111,4 +111,3 @@ func (p *part) startNATS(ctx context.Context, s natsSettings, known commands) (s
 	known["call"] = does(n.call)
 	return s.URL, nil
 }
-

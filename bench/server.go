@@ -93,7 +93,7 @@ func (s *server) join(ctx context.Context, uid []byte) ([]byte, error) {
 	if err := player.Bind(ctx, string(uid)); err != nil {
 		return nil, err
 	}
-	player.OnClose(func() { _ = s.groups.Remove(context.WithoutCancel(ctx), "all", string(uid)) })
+	player.OnClose(func(*session.Session) { _ = s.groups.Remove(context.WithoutCancel(ctx), "all", string(uid)) })
 	return uid, s.groups.Add(ctx, "all", string(uid))
 }
 

@@ -18,7 +18,7 @@ func TestIDsWrapPastThoseInFlight(t *testing.T) {
 	require.EqualValues(t, 1, add())
 	require.EqualValues(t, 2, add())
 	table.last = math.MaxUint32 - 1
-	require.EqualValues(t, uint32(math.MaxUint32), add())
+	require.Equal(t, uint32(math.MaxUint32), add())
 	require.EqualValues(t, 3, add(), "0 is no id, 1 and 2 are in flight")
 	_, ok := table.take(1)
 	require.True(t, ok)

@@ -51,7 +51,7 @@ func (e *CloseError) Error() string {
 	}
 	if e.Status != 0 {
 		fmt.Fprintf(&b, " (WebSocket close %d %q)", e.Status, e.StatusText)
-	} else if e.cause != nil && e.cause != io.EOF {
+	} else if e.cause != nil && !errors.Is(e.cause, io.EOF) {
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()
@@ -153,8 +153,7 @@ func parseKick(body []byte) string {
 // explain turns the error that ended reading or writing into a CloseError.
 func (c *Client) explain(err error) *CloseError {
 	e := &CloseError{Reason: ReasonServer, cause: err}
-	var status websocket.CloseError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[websocket.CloseError](err); ok {
 		e.Status, e.StatusText = int(status.Code), status.Reason
 	}
 	if k := c.kick.Load(); k != nil {

@@ -51,23 +51,19 @@ func serve(t *testing.T, scheme string, do script) string {
 		l = tls.NewListener(l, serverTLS(t))
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	running.Add(1)
-	go func() {
-		defer running.Done()
+	running.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			running.Add(1)
-			go func() {
-				defer running.Done()
+			running.Go(func() {
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(2 * long))
 				do(&peer{t: t, conn: conn})
-			}()
+			})
 		}
-	}()
+	})
 	return scheme + "://" + l.Addr().String()
 }
 

@@ -93,8 +93,7 @@ func (o *opening) answered(body []byte) error {
 }
 
 func unwrapProtocol(err error) error {
-	var wrong *protocolError
-	if errors.As(err, &wrong) {
+	if isProtocol(err) {
 		return fmt.Errorf("%w: is a game server with this protocol listening there, and is the scheme right?", err)
 	}
 	return err

@@ -101,6 +101,6 @@ func (c *Client) late() {
 }
 
 func isProtocol(err error) bool {
-	var wrong *protocolError
-	return errors.As(err, &wrong)
+	_, ok := errors.AsType[*protocolError](err)
+	return ok
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,7 +61,7 @@ func (s *stream) need(n int) error {
 		if err == nil || s.end-s.start >= n {
 			continue
 		}
-		if err == io.EOF && s.end > s.start {
+		if errors.Is(err, io.EOF) && s.end > s.start {
 			return io.ErrUnexpectedEOF
 		}
 		return err

@@ -1,12 +1,13 @@
 package main_test
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -48,14 +49,15 @@ func sit(t *testing.T, cache string, args ...string) *person {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		buf := make([]byte, 4096)
+		in := bufio.NewReader(master)
+		var tail string
 		for {
-			n, err := master.Read(buf)
+			b, err := in.ReadByte()
 			if err != nil {
 				return
 			}
-			_, _ = p.out.Write(buf[:n])
-			for range bytes.Count(buf[:n], []byte("\x1b[6n")) {
+			_, _ = p.out.Write([]byte{b})
+			if tail = tail[max(0, len(tail)-3):] + string(rune(b)); tail == "\x1b[6n" {
 				_, _ = master.WriteString("\x1b[5;1R")
 			}
 		}
@@ -68,15 +70,22 @@ func sit(t *testing.T, cache string, args ...string) *person {
 	return &person{process: p, master: master}
 }
 
+// types waits for a prompt that is ready: what is typed before is lost to the
+// terminal's mode changing, as in other programs with a line editor.
 func (p *person) types(keys string) {
 	p.t.Helper()
+	require.Eventually(p.t, func() bool {
+		out := p.out.String()
+		return strings.LastIndex(out, "\x1b[?25h") > strings.LastIndex(out, "\n")
+	}, long, time.Millisecond, "the cursor is shown when a line can be typed: %q", &p.out)
 	_, err := p.master.WriteString(keys)
 	require.NoError(p.t, err)
 }
 
 func TestReplInATerminal(t *testing.T) {
 	t.Parallel()
-	cache, addr := t.TempDir(), game(t)
+	cache := t.TempDir()
+	addr, h := gameOf(t)
 	p := sit(t, cache, "repl", addr)
 	p.prints("connected to " + addr)
 	p.prints(addr + "> ")
@@ -88,6 +97,13 @@ func TestReplInATerminal(t *testing.T) {
 	p.types("notify connector.hall.Hush {\"text\":\"pst\"}\r")
 	p.prints("push onHush {\"text\":\"pst\"}")
 	p.types("frobni")
+	p.prints("frobni")
+	require.NoError(t, h.last.Load().Push(t.Context(), "onLater", word{Text: "psst"}))
+	p.prints("push onLater {\"text\":\"psst\"}")
+	require.Eventually(t, func() bool {
+		_, after, _ := strings.Cut(p.out.String(), "psst")
+		return strings.Contains(after, addr+"> ") && strings.Contains(after, "frobni")
+	}, long, 5*time.Millisecond, "the prompt comes back")
 	p.types("cate\r")
 	p.prints("unknown command \"frobnicate\"")
 
@@ -122,8 +138,11 @@ func TestSignalLeavesTheTerminalAsItWas(t *testing.T) {
 	require.Eventually(t, func() bool {
 		now, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
 		return err == nil && now.Lflag&unix.ECHO == 0
-	}, long, 1e6, "the prompt reads keys")
+	}, long, time.Millisecond, "the prompt reads keys")
 	p.types("half a li")
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, p.wait(), p.out.String())
+	now, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	require.NotZero(t, now.Lflag&unix.ECHO)
 }

@@ -8,7 +8,7 @@ import (
 
 // cli33Missing are the lines of the longest recording that the file leaves out.
 func cli33Missing(w *world) []step {
-	steps := append(cli33A(), does(113, "A", w.slow.Wait)) // a session's handlers run one after the other
+	steps := append(cli33A(), does(113, "A", w.awaitSlow)) // a session's handlers run one after the other
 	steps = append(steps, cli33B()...)
 	return append(steps, cli33D()...)
 }
@@ -75,7 +75,7 @@ func cli33D() []step {
 		says(224, "D-zlibReq", deflated(zeds, `{"a":"`+strings.Repeat("z", 100)+`"}`)),
 		saysHandshake(236, "D-ackWithBody"), hearsHandshake(237, "D-ackWithBody", 200),
 		hearsAnswer(241, "D-ackWithBody", 1, ``),
-		says(242, "D-partialThenEOF", handshakePacket[:20]),
+		saysLast(242, "D-partialThenEOF", handshakePacket[:20]),
 		hearsClosed(249, "F-idleAfterAck"),
 	}
 }

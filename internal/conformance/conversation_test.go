@@ -3,11 +3,11 @@ package conformance_test
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +25,7 @@ type step struct {
 	want func(seen) bool
 	act  func()
 
+	last     bool   // the client ends its side after send
 	text     string // what is wanted, for the failure
 	optional bool   // wanted or not: the test only knows that it may come
 	extra    bool   // not one of the numbered lines
@@ -37,6 +38,13 @@ type step struct {
 
 func says(n int, conn string, b []byte) step {
 	return step{place: 2 * n, conn: conn, send: b}
+}
+
+// saysLast ends the client's side after b.
+func saysLast(n int, conn string, b []byte) step {
+	s := says(n, conn, b)
+	s.last = true
+	return s
 }
 
 func hears(n int, conn, text string, want func(seen) bool) step {
@@ -103,6 +111,7 @@ type exception struct {
 
 // script is one or more connections of one recording, in the order of the file.
 type script struct {
+	world      *world
 	steps      []step
 	exceptions map[string]exception
 	dictionary *protocol.Dictionary
@@ -225,6 +234,11 @@ func (p *player) say(s step) {
 	p.t.Helper()
 	on := p.peer(s.conn)
 	on.send(s.send)
+	if s.last {
+		tcp, ok := on.conn.(*net.TCPConn)
+		require.True(p.t, ok)
+		require.NoError(p.t, tcp.CloseWrite())
+	}
 	packets, err := protocol.DecodePackets(s.send)
 	if err != nil || len(packets) == 0 {
 		return
@@ -250,18 +264,16 @@ func (p *player) hear(s step) {
 		}
 	}
 	got, skipped, ok := on.await(want)
-	if !ok && s.name == "cligrpc_040" {
-		on.send(ask(99, "room.svc.pushusers", `{"a":"u1"}`))
-		g, _, ok2 := on.await(func(s seen) bool { return s.push() })
-		p.t.Log("SECOND TRY", g, ok2, on.pool)
-	}
 	require.True(p.t, ok, "%s: connection %s:\nwanted %s\n   got %v", s.name, s.conn, s.text, on.pool)
 	for _, other := range skipped {
 		p.mayOvertake(s, got, other)
 	}
-	p.t.Log("HEARD", s.name, time.Now().Format("05.000000"))
 	if got == closed {
 		on.working = false
+	}
+	if strings.Contains(got.Body, `"a":"bound"`) {
+		p.world.settle("front-1")
+		p.world.settle("front-2")
 	}
 }
 

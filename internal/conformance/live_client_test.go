@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
@@ -64,7 +63,7 @@ func playCli33(t *testing.T) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", nil)
 	lenient := w.start(serverParams{Type: "lenient", ID: "lenient-1", Frontend: true, Options: []cereus.Option{cereus.WithLenientHandshake()}})
-	c := &script{address: func(string) string { return front.addr }}
+	c := &script{world: w, address: func(string) string { return front.addr }}
 	c.steps = recording(t, "cli33", cli33Missing(w)...)
 	c.exceptions = map[string]exception{"cli33_114": {
 		reason: "the time of a call shrinks over its hops: the one in the middle may say it first, of its own call",
@@ -124,6 +123,7 @@ func playCliDict(t *testing.T) {
 	dictionary, err := protocol.NewDictionary(codes)
 	require.NoError(t, err)
 	c := &script{
+		world:   w,
 		address: func(string) string { return front.addr }, dictionary: dictionary,
 		steps: recording(t, "clidict",
 			hears(2, "A", "handshake", func(s seen) bool { return s.is(protocol.PacketHandshake) }),
@@ -155,6 +155,7 @@ func playCliPB(t *testing.T) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", map[string]any{"serializertype": "protobuf"})
 	c := &script{
+		world:   w,
 		address: func(string) string { return front.addr },
 		steps:   recording(t, "clipb", saysAck(3, "A"), says(4, "A", ask(1, "connector.svc.raw", "rawbytes"))),
 	}
@@ -163,26 +164,21 @@ func playCliPB(t *testing.T) {
 }
 
 // twoFronts are front-1 and front-2 with one backend.
-func twoFronts(t *testing.T, opts ...cereus.Option) (address func(conn string) string) {
+func twoFronts(t *testing.T, opts ...cereus.Option) *script {
 	t.Helper()
 	w := newWorld(t)
 	one, back := w.pair("back-1", nil, opts...)
-	_, _ = w.nats.Subscribe(">", func(m *nats.Msg) {
-		if len(m.Subject) < 60 {
-			t.Log("SNIFF", time.Now().Format("05.000000"), m.Subject)
-		}
-	})
 	two := w.start(serverParams{Type: "connector", ID: "front-2", Frontend: true, Options: opts})
 	w.knows(back, "front-2")
 	w.knows(two, "back-1")
 	w.knows(one, "front-2")
 	w.knows(two, "front-1")
-	return func(conn string) string {
+	return &script{world: w, address: func(conn string) string {
 		if strings.HasSuffix(conn, "@front2") {
 			return two.addr
 		}
 		return one.addr
-	}
+	}}
 }
 
 func playCliTwo(t *testing.T) {
@@ -192,48 +188,44 @@ func playCliTwo(t *testing.T) {
 		}
 		return nil
 	})
-	c := &script{
-		address: twoFronts(t, notBad),
-		steps: recording(t, "clitwo",
-			says(4, "A@front1", ask(1, "connector.svc.bind", `{"a":"u1"}`)),
-			hearsHandshake(7, "B@front2", 200), saysAck(8, "B@front2"),
-			hearsKick(11, "A@front1"),
-			hearsAnswer(17, "C@front1", 1, `"a":"bound","uid":"u1"`),
-			hearsKick(18, "B@front2"),
-			says(20, "C@front1", ask(2, "room.svc.pushusers", `{"a":"u1"}`)),
-			says(23, "C@front1", ask(3, "connector.svc.echo", `{"a":"`+strings.Repeat("q", 200)+`"}`)),
-		),
-	}
+	c := twoFronts(t, notBad)
+	c.steps = recording(t, "clitwo",
+		says(4, "A@front1", ask(1, "connector.svc.bind", `{"a":"u1"}`)),
+		hearsHandshake(7, "B@front2", 200), saysAck(8, "B@front2"),
+		hearsKick(11, "A@front1"),
+		hearsAnswer(17, "C@front1", 1, `"a":"bound","uid":"u1"`),
+		hearsKick(18, "B@front2"),
+		says(20, "C@front1", ask(2, "room.svc.pushusers", `{"a":"u1"}`)),
+		says(23, "C@front1", ask(3, "connector.svc.echo", `{"a":"`+strings.Repeat("q", 200)+`"}`)),
+	)
 	c.resolve(t)
 	c.play(t, everyConnection)
 }
 
 func playCliGRPC(t *testing.T) {
-	c := &script{
-		address: twoFronts(t),
-		steps: recording(t, "cligrpc",
-			saysHandshake(1, "A"), saysAck(3, "A"),
-			hearsAnswer(5, "A", 1, `"a":"x"`),
-			says(6, "A", ask(2, "room.svc.fail", `{}`)),
-			says(8, "A", ask(3, "room.svc.failcode", `{}`)),
-			hearsAnswer(18, "A", 7, `"a":"bound"`),
-			says(19, "A", ask(8, "room.svc.push", `{"a":"pushed"}`)),
-			hears(20, "A", "push", isPush("onMessage", `{"a":"pushed","n":1}`)),
-			hearsAnswer(21, "A", 8, `"a":"pushed"`),
-			hears(23, "A", "push", isPush("onMessage", `{"a":"pushusers","n":2}`)),
-			hearsAnswer(26, "A", 10, `"a":"pushusers"`),
-			hearsAnswer(31, "A", 12, `"code":"PIT-408"`), // gRPC: PIT-000 with a text of its own
-			hearsHandshake(33, "B@front2", 200),
-			hearsKick(37, "A"), hearsClosed(38, "A"),
-			says(39, "B@front2", ask(2, "room.svc.pushusers", `{"a":"u1"}`)),
-			hearsAnswer(41, "B@front2", 2, `"a":"pushusers"`),
-			besides(42, "B@front2", "the answer, before the kick", isAnswer(3, `"a":"kickusers"`)),
-		),
-		exceptions: map[string]exception{"cligrpc_014": {
-			reason: "gRPC between servers is not spoken: played on NATS, which words it as in cli33_063",
-			want:   isAnswer(5, `{"code":"PIT-000","msg":"you have to bind an UID to the session to do that"}`),
-		}},
-	}
+	c := twoFronts(t)
+	c.steps = recording(t, "cligrpc",
+		saysHandshake(1, "A"), saysAck(3, "A"),
+		hearsAnswer(5, "A", 1, `"a":"x"`),
+		says(6, "A", ask(2, "room.svc.fail", `{}`)),
+		says(8, "A", ask(3, "room.svc.failcode", `{}`)),
+		hearsAnswer(18, "A", 7, `"a":"bound"`),
+		says(19, "A", ask(8, "room.svc.push", `{"a":"pushed"}`)),
+		hears(20, "A", "push", isPush("onMessage", `{"a":"pushed","n":1}`)),
+		hearsAnswer(21, "A", 8, `"a":"pushed"`),
+		hears(23, "A", "push", isPush("onMessage", `{"a":"pushusers","n":2}`)),
+		hearsAnswer(26, "A", 10, `"a":"pushusers"`),
+		hearsAnswer(31, "A", 12, `"code":"PIT-408"`), // gRPC: PIT-000 with a text of its own
+		hearsHandshake(33, "B@front2", 200),
+		hearsKick(37, "A"), hearsClosed(38, "A"),
+		says(39, "B@front2", ask(2, "room.svc.pushusers", `{"a":"u1"}`)),
+		hearsAnswer(41, "B@front2", 2, `"a":"pushusers"`),
+		besides(42, "B@front2", "the answer, before the kick", isAnswer(3, `"a":"kickusers"`)),
+	)
+	c.exceptions = map[string]exception{"cligrpc_014": {
+		reason: "gRPC between servers is not spoken: played on NATS, which words it as in cli33_063",
+		want:   isAnswer(5, `{"code":"PIT-000","msg":"you have to bind an UID to the session to do that"}`),
+	}}
 	c.resolve(t)
 	c.play(t, everyConnection)
 }
@@ -242,6 +234,7 @@ func playCliUID(t *testing.T) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", nil)
 	c := &script{
+		world:   w,
 		address: func(string) string { return front.addr },
 		steps: recording(t, "cliuid",
 			saysAck(3, "A"),
@@ -326,6 +319,7 @@ func playCliInj(t *testing.T) {
 	defer func() { _ = silent.Unsubscribe() }()
 
 	c := &script{
+		world:   w,
 		address: func(string) string { return front.addr },
 		steps: recording(t, "cliinj",
 			says(4, "A", ask(1, "connector.svc.echo", `{}`)),

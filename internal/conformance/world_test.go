@@ -2,8 +2,9 @@ package conformance_test
 
 import (
 	"context"
+	"errors"
 	"io"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 	heartbeat    = "2s"
 	prefix       = "pitaya/"
 	largeRepeats = 200
-	patience     = 3 * time.Second
+	patience     = 15 * time.Second
 )
 
 // world is etcd and NATS with a client of each.
@@ -35,7 +36,7 @@ type world struct {
 	etcd     *clientv3.Client
 	nats     *nats.Conn
 	stopping chan struct{}
-	slow     sync.WaitGroup // calls of svc.slow and rem.slow that run
+	slow     atomic.Int32 // calls of svc.slow and rem.slow that run
 }
 
 func newWorld(t testing.TB) *world {
@@ -153,4 +154,24 @@ func (w *world) pair(backend string, overrides map[string]any, opts ...cereus.Op
 	w.knows(front, backend)
 	w.knows(back, "front-1")
 	return front, back
+}
+
+// settle returns when NATS knows what the server subscribed to before. A bind is
+// answered without waiting for that, as Pitaya's is, so that a push to the user
+// that somebody else makes at once might find no subscription. The reply comes
+// on the connection that subscribes, after it did.
+func (w *world) settle(id string) {
+	w.t.Helper()
+	answer, err := w.nats.Request(prefix+"servers/connector/"+id, nil, patience)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return // not in this world
+	}
+	require.NoError(w.t, err)
+	require.NotEmpty(w.t, answer.Data)
+}
+
+// awaitSlow returns when no call of svc.slow or rem.slow runs.
+func (w *world) awaitSlow() {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool { return w.slow.Load() == 0 }, patience, 5*time.Millisecond)
 }

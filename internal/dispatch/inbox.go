@@ -44,6 +44,7 @@ type Inbox struct {
 	flight  int           // forwards without an outcome
 	seq     uint64        // of the last forward
 	lanes   []*lane
+	awaits  *target    // on whose list of waiting ones it is
 	retries []*forward // not delivered, to be sent elsewhere before anything else
 }
 
@@ -101,10 +102,12 @@ func (b *Inbox) startLocked() {
 	b.running = b.d.group.Go("inbox", b.run)
 }
 
-// resume has the first message try again. It may be called without need.
+// resume has the first message try again, after the target took it off its
+// list. It may be called without need.
 func (b *Inbox) resume() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.awaits = nil
 	if b.parked {
 		b.parked = false
 		b.startLocked()

@@ -60,7 +60,7 @@ func (t *target) acquire(b *Inbox) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.inFlight >= t.window {
-		t.waiting = append(t.waiting, b)
+		t.enqueueLocked(b)
 		return false
 	}
 	t.inFlight++
@@ -85,7 +85,15 @@ func (t *target) cede() {
 func (t *target) await(b *Inbox) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.waiting = append(t.waiting, b)
+	t.enqueueLocked(b)
+}
+
+// enqueueLocked enters b, which is locked too, unless it waits here already.
+func (t *target) enqueueLocked(b *Inbox) {
+	if b.awaits != t {
+		b.awaits = t
+		t.waiting = append(t.waiting, b)
+	}
 }
 
 // returned is when the sending began of the latest forward that came back

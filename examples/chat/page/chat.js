@@ -233,8 +233,8 @@ async function enter({ name, room }) {
   for (const member of answer.members ?? []) members.add(member);
   members.add(me.name);
   for (const message of answer.history ?? []) log.message(message, me.name);
-  log.note(back ? `You are back${moved ? `, now on ${me.server}` : ''}.` : `You joined ${me.room}.`);
-  ui.where.textContent = answer.server ? `This room lives on ${answer.server}; you reached it through ${frontend}.` : '';
+  log.note(back ? `You are back${moved ? `, by way of ${me.server}` : ''}.` : `You joined ${me.room}.`);
+  ui.where.textContent = answer.server ? `${answer.server} let you in; you came through ${frontend}.` : '';
   showMembers();
   showState();
   if (back) return;

@@ -66,8 +66,8 @@ func runDev(ctx context.Context, cmd *cobra.Command, f devFlags) error {
 		return err
 	}
 	<-ctx.Done()
-	fmt.Fprintln(cmd.OutOrStdout(), "\nstopping")
-	return nil
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nstopping")
+	return err
 }
 
 func (f devFlags) options() []embedded.Option {

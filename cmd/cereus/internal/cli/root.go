@@ -59,10 +59,10 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.Is(err, errReported):
 		return ExitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "cereus: %v\nRun '%s --help' for how it is used.\n", err, usage.command)
+		_, _ = fmt.Fprintf(stderr, "cereus: %v\nRun '%s --help' for how it is used.\n", err, usage.command)
 		return ExitUsage
 	}
-	fmt.Fprintf(stderr, "cereus: %v\n", err)
+	_, _ = fmt.Fprintf(stderr, "cereus: %v\n", err)
 	return ExitFailed
 }
 
@@ -87,7 +87,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("cereus {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
+	root.SetFlagErrorFunc(wrongUse)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newDev(), newRepl(), newServers())
 	return root

@@ -54,9 +54,9 @@ func listServers(w io.Writer, servers []*cluster.Server, f serversFlags) error {
 
 func table(w io.Writer, servers []*cluster.Server) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tTYPE\tFRONTEND\tSTATE\tHOSTNAME\tEPOCH\tMETADATA")
+	_, _ = fmt.Fprintln(t, "ID\tTYPE\tFRONTEND\tSTATE\tHOSTNAME\tEPOCH\tMETADATA")
 	for _, s := range servers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
 			clean(s.ID), clean(s.Type), yes(s.Frontend), clean(string(s.State)), clean(s.Hostname), s.Epoch, metadata(s))
 	}
 	return t.Flush()

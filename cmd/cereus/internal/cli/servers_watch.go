@@ -49,7 +49,7 @@ func watchServers(ctx context.Context, cmd *cobra.Command, view *cluster.EtcdDis
 		}
 		if stale := view.Stale(); stale != away {
 			away = stale
-			fmt.Fprintln(cmd.ErrOrStderr(), weather(away))
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), weather(away))
 		}
 	}
 }

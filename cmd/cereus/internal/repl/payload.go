@@ -34,9 +34,9 @@ func payload(text, serializer string) ([]byte, error) {
 	case text == "":
 		return nil, nil
 	case serializer != "json":
-		return nil, fmt.Errorf("the server's serializer is %s: give the payload as hex:..., base64:... or text:...", serializer)
+		return nil, fmt.Errorf("the server's serializer is %s: give the payload as hex:HEX, base64:BASE64 or text:TEXT", serializer)
 	case !json.Valid([]byte(text)):
-		return nil, errors.New("the payload is not JSON: texts need quotes; for other bytes use text:..., hex:... or base64:...")
+		return nil, errors.New("the payload is not JSON: texts need quotes; other bytes are text:TEXT, hex:HEX or base64:BASE64")
 	}
 	return []byte(text), nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/reeflective/readline"
@@ -13,12 +15,20 @@ import (
 // interrupt is the key that ends a line without executing it.
 const interrupt = '\x03'
 
+// printKey is the key, one that nobody types, that prints what is queued.
+const printKey = '\x1c'
+
+// maxPrints bounds the queue.
+const maxPrints = 1000
+
 // terminal is the console of a person.
 type terminal struct {
 	shell *readline.Shell
 
-	mu      sync.Mutex // guards reading and keeps lines whole
+	mu      sync.Mutex // guards all below and keeps lines whole
 	reading bool       // the prompt is shown
+	queue   []string   // to be printed by the prompt's loop
+	lost    int        // dropped from the queue
 }
 
 var _ console = (*terminal)(nil)
@@ -28,6 +38,9 @@ func runTerminal(ctx context.Context, p Params) error {
 	t := &terminal{shell: readline.NewShell()}
 	s := newSession(p, t)
 	defer s.close()
+	if err := t.bindPrinting(); err != nil {
+		return err
+	}
 	past := openHistory(p.HistoryFile)
 	for _, route := range past.routes() {
 		s.routes.add(route)
@@ -56,14 +69,14 @@ func runTerminal(ctx context.Context, p Params) error {
 func (t *terminal) loop(ctx context.Context, s *session) error {
 	for ctx.Err() == nil {
 		line, err := t.read()
-		switch {
-		case errors.Is(err, readline.ErrInterrupt):
-			if line == "" {
-				return nil // Ctrl-C on an empty line
-			}
-			continue
-		case err != nil:
-			return nil // Ctrl-D, or the terminal is gone
+		if errors.Is(err, readline.ErrInterrupt) && line != "" {
+			continue // Ctrl-C drops a line, and ends on an empty one
+		}
+		if errors.Is(err, readline.ErrInterrupt) || errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading the terminal: %w", err)
 		}
 		err = s.execute(ctx, line)
 		if errors.Is(err, errQuit) {
@@ -78,6 +91,7 @@ func (t *terminal) loop(ctx context.Context, s *session) error {
 
 func (t *terminal) read() (string, error) {
 	t.setReading(true)
+	defer t.flush()
 	defer t.setReading(false)
 	return t.shell.Readline()
 }
@@ -92,13 +106,58 @@ func (t *terminal) say(text string)      { t.print(text) }
 func (t *terminal) remark(text string)   { t.print("\x1b[2m" + text + "\x1b[0m") }
 func (t *terminal) complain(text string) { t.print("\x1b[31m" + text + "\x1b[0m") }
 
-// print writes above the prompt when that is shown.
+// print writes now, or has the prompt's own loop do it when that is shown: two
+// goroutines that move the cursor would spoil the line that is being typed.
 func (t *terminal) print(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.reading {
-		_, _ = t.shell.PrintTransientf("%s", text)
+	if !t.reading {
+		_, _ = fmt.Fprintln(os.Stdout, text)
 		return
 	}
-	fmt.Fprintln(os.Stdout, text)
+	if len(t.queue) == maxPrints {
+		t.queue, t.lost = t.queue[1:], t.lost+1
+	}
+	t.queue = append(t.queue, text)
+	if len(t.queue) == 1 {
+		t.shell.Keys.Feed(false, printKey)
+		t.shell.Keys.RequestRefresh()
+	}
+}
+
+// take empties the queue.
+func (t *terminal) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost > 0 {
+		t.queue = append([]string{fmt.Sprintf("(%d lines left out)", t.lost)}, t.queue...)
+	}
+	text := strings.Join(t.queue, "\n")
+	t.queue, t.lost = nil, 0
+	return text
+}
+
+// flush writes what came too late for the prompt's loop.
+func (t *terminal) flush() {
+	if text := t.take(); text != "" {
+		_, _ = fmt.Fprintln(os.Stdout, text)
+	}
+}
+
+// bindPrinting makes printKey write the queue above the prompt, in every keymap
+// that the user's inputrc may choose.
+func (t *terminal) bindPrinting() error {
+	const command = "cereus-print"
+	t.shell.Keymap.Register(map[string]func(){command: func() {
+		t.shell.History.SkipSave()
+		if text := t.take(); text != "" {
+			_, _ = t.shell.PrintTransientf("%s", text)
+		}
+	}})
+	for _, keymap := range []string{"emacs", "emacs-standard", "vi-insert", "vi-command"} {
+		if err := t.shell.Config.Bind(keymap, string(printKey), command, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }

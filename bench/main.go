@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// flags are what a user chooses.
+type flags struct {
+	role    string
+	run     string
+	runs    int
+	time    time.Duration
+	json    bool
+	profile string
+}
+
+func main() {
+	f := flags{}
+	flag.StringVar(&f.role, "role", "", "for the program's own use: what a child process is")
+	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, forward, broadcast, idle")
+	flag.IntVar(&f.runs, "runs", 5, "runs, of which the median is shown")
+	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured")
+	flag.BoolVar(&f.json, "json", false, "print JSON with every run instead of a table")
+	flag.StringVar(&f.profile, "profile", "", "`folder` for CPU and allocation profiles of the servers, taken in the last run")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, f, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, f flags, out io.Writer) error {
+	if f.role != "" {
+		return play(context.WithoutCancel(ctx), f.role) // a child ends with its orders
+	}
+	chosen, err := regexp.Compile(f.run)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if f.runs < 1 || f.time <= 0 {
+		return errors.New("-runs and -time have to be above zero")
+	}
+	m := describeMachine()
+	b := &bench{runs: f.runs, time: f.time, profile: f.profile}
+	for _, s := range scenarios() {
+		if !chosen.MatchString(s.name) {
+			continue
+		}
+		if err := b.measure(ctx, s); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return writeJSON(out, m, b.rows)
+	}
+	fmt.Fprintln(out, m)
+	return writeTable(out, b.rows)
+}

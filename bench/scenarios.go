@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// scenarios in the order of the table.
+func scenarios() []scenario {
+	return []scenario{
+		{"local", (*bench).local},
+		{"forward", (*bench).forward},
+		{"broadcast", (*bench).broadcast},
+		{"idle", (*bench).idle},
+	}
+}
+
+// shape is connections times requests in flight on each.
+type shape struct{ conns, inFlight int }
+
+func (s shape) String() string { return fmt.Sprintf("%dx%d", s.conns, s.inFlight) }
+
+// shapes of the request loads; the last is the one with goals.
+func shapes() []shape { return []shape{{1, 1}, {50, 1}, {50, 16}} }
+
+func (b *bench) echo(to target, route string, s shape) echoLoad {
+	return echoLoad{
+		Target: to, Route: route, Conns: s.conns, InFlight: s.inFlight,
+		Payload: payload, WarmUp: warmUp, Time: b.time,
+	}
+}
+
+// local is requests that the frontend answers itself.
+func (b *bench) local(ctx context.Context) error {
+	var each, burst, front addresses
+	eachServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach}, &each)
+	burstServer, err2 := b.start(ctx, roleBare, bareSettings{Write: writeBurst}, &burst)
+	server, err3 := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	for _, s := range shapes() {
+		goal := 0.0
+		if s.inFlight > 1 {
+			goal = 0.9
+		}
+		unbatched := b.each(b.row("bare echo unbatched "+s.String(), "req/s"), eachServer, b.load, "echo",
+			b.echo(target{each.TCP, bareEcho}, routeEcho, s))
+		batched := b.each(b.row("bare echo batched "+s.String(), "req/s"), burstServer, b.load, "echo",
+			b.echo(target{burst.TCP, bareEcho}, routeEcho, s))
+		tcp := b.each(b.row("local TCP "+s.String(), "req/s"), server, b.load, "echo",
+			b.echo(target{front.TCP, overTCP}, routeEcho, s))
+		tcp.beside(unbatched, goal).beside(batched, 0)
+		tcp.AllocsAtMost = 16
+		b.each(b.row("local WebSocket "+s.String(), "req/s"), server, b.load, "echo",
+			b.echo(target{front.WS, overWS}, routeEcho, s)).beside(unbatched, 0).beside(batched, 0)
+	}
+	return nil
+}
+
+// forward is requests that a backend answers, and calls between servers.
+func (b *bench) forward(ctx context.Context) error {
+	c, err := b.startCluster(ctx)
+	if err != nil {
+		return err
+	}
+	raw := make(map[int]*row)
+	for _, callers := range []int{1, 64} {
+		raw[callers] = b.each(b.row(fmt.Sprintf("raw NATS request %d", callers), "req/s"), c.answerer, c.requester, "call", b.calls(callers))
+		goal := 0.0
+		if callers > 1 {
+			goal = 0.7
+		}
+		b.each(b.row(fmt.Sprintf("RPC %d", callers), "req/s"), c.caller, c.caller, "call", b.calls(callers)).beside(raw[callers], goal)
+	}
+	for _, s := range shapes() {
+		limit, goal := raw[64], 0.0
+		switch {
+		case s.conns == 1:
+			limit = raw[1]
+		case s.inFlight > 1:
+			goal = 0.5
+		}
+		b.each(b.row("forward TCP "+s.String(), "req/s"), c.front, b.load, "echo",
+			b.echo(target{c.at.TCP, overTCP}, routeForward, s)).beside(limit, goal)
+		b.each(b.row("forward WebSocket "+s.String(), "req/s"), c.front, b.load, "echo",
+			b.echo(target{c.at.WS, overWS}, routeForward, s)).beside(limit, 0)
+	}
+	return nil
+}
+
+func (b *bench) calls(callers int) callLoad {
+	return callLoad{Callers: callers, Payload: payload, WarmUp: warmUp, Time: b.time}
+}
+
+// running are the processes of a cluster and of raw users of its NATS.
+type running struct {
+	front, back, caller *child
+	answerer, requester *child
+	at                  addresses // of front
+}
+
+func (b *bench) startCluster(ctx context.Context) (c running, err error) {
+	var etcd, nats string
+	_, err1 := b.start(ctx, roleBrokers, brokerSettings{}, &etcd)
+	_, err2 := b.start(ctx, roleBrokers, brokerSettings{NATS: true}, &nats)
+	if err := errors.Join(err1, err2); err != nil {
+		return c, err
+	}
+	settings := func(serverType string) serverSettings {
+		return serverSettings{Type: serverType, Etcd: etcd, NATS: nats}
+	}
+	var faults [5]error
+	c.front, faults[0] = b.start(ctx, roleServer, settings(typeFront), &c.at)
+	c.back, faults[1] = b.start(ctx, roleServer, settings(typeBack), nil)
+	c.caller, faults[2] = b.start(ctx, roleServer, settings(typeCaller), nil)
+	c.answerer, faults[3] = b.start(ctx, roleNATS, natsSettings{URL: nats, Answer: true}, nil)
+	c.requester, faults[4] = b.start(ctx, roleNATS, natsSettings{URL: nats}, nil)
+	if err := errors.Join(faults[:]...); err != nil {
+		return c, err
+	}
+	return c, errors.Join(c.front.ask(ctx, "meet", typeBack, nil), c.caller.ask(ctx, "meet", typeBack, nil))
+}
+
+// broadcast is one push to a thousand members.
+func (b *bench) broadcast(ctx context.Context) error {
+	var each, front addresses
+	bareServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach}, &each)
+	server, err2 := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	fan := func(to target) fanLoad {
+		return fanLoad{Target: to, Members: 1000, Payload: pushPayload, WarmUp: warmUp, Time: b.time}
+	}
+	limit := b.each(b.row("bare writes to 1000 sockets", "pushes/s"), bareServer, b.load, "fan", fan(target{each.TCP, bareEcho}))
+	b.each(b.row("broadcast to 1000 TCP members", "pushes/s"), server, b.load, "fan", fan(target{front.TCP, overTCP})).beside(limit, 0)
+	b.each(b.row("broadcast to 1000 WebSocket members", "pushes/s"), server, b.load, "fan", fan(target{front.WS, overWS})).beside(limit, 0)
+	return nil
+}
+
+const idleConns = 19_000
+
+// idle is connections that do nothing. Every run has a fresh server.
+func (b *bench) idle(context.Context) error {
+	b.idleRows("TCP", func(a addresses) target { return target{a.TCP, overTCP} }, idleGoals{resident: 10, goroutines: 1.01})
+	b.idleRows("WebSocket", func(a addresses) target { return target{a.WS, overWS} }, idleGoals{})
+	return nil
+}
+
+// idleGoals are at most; 0 is none.
+type idleGoals struct{ resident, goroutines float64 }
+
+func (b *bench) idleRows(name string, of func(addresses) target, goals idleGoals) {
+	resident := b.row("idle "+name+" resident", "KiB/conn")
+	heap := b.row("idle "+name+" heap", "KiB/conn")
+	stack := b.row("idle "+name+" stack", "KiB/conn")
+	goroutines := b.row("idle "+name+" goroutines", "per conn")
+	resident.AtMost, goroutines.AtMost = goals.resident, goals.goroutines
+	b.steps = append(b.steps, func(ctx context.Context) error {
+		before, after, err := b.holdIdle(ctx, of)
+		if err != nil {
+			return err
+		}
+		per := func(bytes int64) float64 { return float64(bytes) / 1024 / idleConns }
+		resident.Runs = append(resident.Runs, per(after.Resident-before.Resident))
+		heap.Runs = append(heap.Runs, per(after.Heap-before.Heap))
+		stack.Runs = append(stack.Runs, per(after.Stack-before.Stack))
+		goroutines.Runs = append(goroutines.Runs, float64(after.Goroutines-before.Goroutines)/idleConns)
+		return nil
+	})
+}
+
+func (b *bench) holdIdle(ctx context.Context, of func(addresses) target) (before, after usage, err error) {
+	var front addresses
+	server, err := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
+	if err != nil {
+		return before, after, err
+	}
+	if err := server.ask(ctx, "settle", nil, &before); err != nil {
+		return before, after, err
+	}
+	if err := b.load.ask(ctx, "idle", idleLoad{Target: of(front), Conns: idleConns}, nil); err != nil {
+		return before, after, err
+	}
+	err = errors.Join(server.ask(ctx, "hold", idleConns, nil), server.ask(ctx, "settle", nil, &after))
+	b.children = b.children[:len(b.children)-1]
+	return before, after, errors.Join(err, b.load.ask(ctx, "release", nil, nil), server.stop())
+}

@@ -1,0 +1,64 @@
+package main
+
+import "slices"
+
+// row is one line of the table.
+type row struct {
+	Name   string
+	Unit   string
+	Runs   []float64
+	Limits []*limit  `json:",omitempty"`
+	AtMost float64   `json:",omitempty"` // goal for the median; 0: none
+	CPU    []float64 `json:",omitempty"` // µs of the measured process for one of the unit
+	Allocs []float64 `json:",omitempty"` // for one of the unit
+
+	AllocsAtMost float64 `json:",omitempty"` // goal for their median; 0: none
+}
+
+// limit is what a row is compared with.
+type limit struct {
+	Row     *row   `json:"-"`
+	Name    string // of Row
+	Ratios  []float64
+	AtLeast float64 `json:",omitempty"` // goal for the median; 0: none
+}
+
+// beside compares the row with another that is measured in the same runs.
+func (r *row) beside(other *row, atLeast float64) *row {
+	r.Limits = append(r.Limits, &limit{Row: other, Name: other.Name, AtLeast: atLeast})
+	return r
+}
+
+// compare divides run by run.
+func (r *row) compare() {
+	for _, l := range r.Limits {
+		l.Ratios = nil
+		for i := range min(len(r.Runs), len(l.Row.Runs)) {
+			l.Ratios = append(l.Ratios, r.Runs[i]/l.Row.Runs[i])
+		}
+	}
+}
+
+func lowest(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Min(values)
+}
+
+func highest(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Max(values)
+}
+
+// median is 0 without values.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}

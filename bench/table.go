@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// writeTable prints what people read.
+func writeTable(w io.Writer, rows []*row) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\tmedian\tmin .. max\tunit\tbeside its limit\tCPU µs\tallocs\tgoal")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s .. %s\t%s\t%s\t%s\t%s\t%s\n", r.Name,
+			number(median(r.Runs)), number(lowest(r.Runs)), number(highest(r.Runs)), r.Unit,
+			ratios(r), optional(r.CPU), optional(r.Allocs), goals(r))
+	}
+	return t.Flush()
+}
+
+func writeJSON(w io.Writer, m machine, rows []*row) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		Machine machine
+		Rows    []*row
+	}{m, rows})
+}
+
+func number(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func optional(values []float64) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", median(values))
+}
+
+func ratios(r *row) string {
+	var all []string
+	for _, l := range r.Limits {
+		all = append(all, fmt.Sprintf("%.2f (%.2f..%.2f) of %s", median(l.Ratios), lowest(l.Ratios), highest(l.Ratios), l.Name))
+	}
+	return strings.Join(all, ", ")
+}
+
+// goals says for each goal of the row whether it was reached.
+func goals(r *row) string {
+	var all []string
+	for _, l := range r.Limits {
+		if l.AtLeast > 0 {
+			all = append(all, fmt.Sprintf("above %.1f: %s", l.AtLeast, verdict(median(l.Ratios) > l.AtLeast)))
+		}
+	}
+	if r.AtMost > 0 {
+		all = append(all, fmt.Sprintf("at most %.0f: %s", r.AtMost, verdict(median(r.Runs) <= r.AtMost)))
+	}
+	if r.AllocsAtMost > 0 {
+		all = append(all, fmt.Sprintf("at most %.0f allocs: %s", r.AllocsAtMost, verdict(median(r.Allocs) <= r.AllocsAtMost)))
+	}
+	return strings.Join(all, ", ")
+}
+
+func verdict(reached bool) string {
+	if reached {
+		return "reached"
+	}
+	return "MISSED"
+}
