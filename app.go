@@ -23,8 +23,9 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// ErrStarted is returned for what has to be done before Start, and for a second Start.
-var ErrStarted = errors.New("the app was started before: make a new one with cereus.New")
+// ErrStarted is returned for what has to be done before Start, for a second
+// Start, and for one after Shutdown.
+var ErrStarted = errors.New("the app was started or shut down before: make a new one with cereus.New")
 
 // App is one server. Use New.
 type App struct {
@@ -150,7 +151,12 @@ func (a *App) open(ctx context.Context) error {
 // Shutdown takes the app down in order: it says goodbye to the cluster, lets
 // no new clients in, answers what was asked, as far as ctx allows, and stops
 // its modules in reverse. Further calls wait for the first and return the same.
+// An app that was never started does not start any more; a Start that is under
+// way is ended by its context instead.
 func (a *App) Shutdown(ctx context.Context) error {
+	a.mu.Lock()
+	a.started = true
+	a.mu.Unlock()
 	a.stop.Do(func() { a.stopped = a.shutdown(ctx) })
 	return a.stopped
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
@@ -89,8 +90,10 @@ func runChild(program string) int {
 }
 
 func childApp(program string) (*cereus.App, error) {
-	announce := &announcer{}
-	opts := []cereus.Option{cereus.WithSignals(), cereus.WithLogger(quiet())}
+	announce, log := &announcer{}, logrus.New()
+	log.SetOutput(io.Discard)
+	log.AddHook(announce)
+	opts := []cereus.Option{cereus.WithSignals(), cereus.WithLogger(log)}
 	switch program {
 	case "gate":
 		opts = append(opts, cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
@@ -115,20 +118,22 @@ func childApp(program string) (*cereus.App, error) {
 	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
 		return nil, err
 	}
-	go announce.run()
 	return app, nil
 }
 
-// announcer tells the parent when the app is up.
+// announcer tells the parent when the app is up: it hears the app's log.
 type announcer struct{ app *cereus.App }
 
-func (a *announcer) run() {
-	address := ""
-	for !a.up() {
-		wait()
+func (*announcer) Levels() []logrus.Level { return []logrus.Level{logrus.InfoLevel} }
+
+func (a *announcer) Fire(e *logrus.Entry) error {
+	if e.Message != "server is up" {
+		return nil
 	}
+	address := ""
 	if addrs := a.app.Addrs(); len(addrs) > 0 {
 		address = addrs[0].String()
 	}
-	fmt.Println("up " + address)
+	_, err := fmt.Println("up " + address)
+	return err
 }

@@ -267,3 +267,29 @@ func (w *world) etcd() *clientv3.Client {
 	w.t.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+func readAll(t testing.TB, r io.Reader) string {
+	t.Helper()
+	all, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return string(all)
+}
+
+// upSignal is closed when an app's log says that it is up.
+type upSignal chan struct{}
+
+func (u upSignal) option() cereus.Option {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	log.AddHook(u)
+	return cereus.WithLogger(log)
+}
+
+func (upSignal) Levels() []logrus.Level { return []logrus.Level{logrus.InfoLevel} }
+
+func (u upSignal) Fire(e *logrus.Entry) error {
+	if e.Message == "server is up" {
+		close(u)
+	}
+	return nil
+}

@@ -132,12 +132,14 @@ func TestSlowCallbackIsNoSilentServer(t *testing.T) {
 	t.Parallel()
 	c := dial(t, serve(t, "tcp", func(p *peer) {
 		p.welcome(protocol.HandshakeResponse{Heartbeat: 10 * time.Millisecond})
+		p.message() // OnPush was called: the reader runs the callback
 		p.push("slow", "")
 		m, _ := p.message()
 		p.respond(m.ID, "alive")
 		p.untilClosed()
 	}))
 	c.OnPush(func(string, []byte) { <-time.After(1500 * time.Millisecond) })
+	require.NoError(t, c.NotifyRaw(background(t), "go", nil))
 	got, err := c.RequestRaw(background(t), "a.b.c", nil)
 	require.NoError(t, err)
 	require.Equal(t, "alive", string(got))

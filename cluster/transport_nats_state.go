@@ -39,6 +39,14 @@ func (t *NATSTransport) adopt(link *natsLink) {
 	t.connected(link) // should it have come back before it was the link to hear of
 }
 
+// heard: a message came on link. After a reconnect the first may come before
+// nats.go tells of the reconnect, and its reply must find us connected.
+func (t *NATSTransport) heard(link *natsLink) {
+	if state := t.state.Load(); !state.connected && state.link == link {
+		t.connected(link)
+	}
+}
+
 // connected begins an epoch on link, unless its socket broke already.
 func (t *NATSTransport) connected(link *natsLink) {
 	if !link.nc.IsConnected() {

@@ -101,7 +101,10 @@ func (s *natsSubscriptions) attachTo(link *natsLink, sub *natsSubscription) erro
 	case deliverAny:
 		made, err = link.nc.Subscribe(sub.subject, func(m *nats.Msg) { sub.deliver(fromNATS(m)) })
 	default:
-		made, err = link.nc.Subscribe(sub.subject, func(m *nats.Msg) { sub.flow.receive(link, m) })
+		made, err = link.nc.Subscribe(sub.subject, func(m *nats.Msg) {
+			link.t.heard(link)
+			sub.flow.receive(link, m)
+		})
 	}
 	if err != nil {
 		return err
@@ -152,17 +155,12 @@ func (l *natsLink) drain(ctx context.Context, made *nats.Subscription) error {
 	case !l.nc.IsConnected(): // nothing more comes
 		return l.barrier(ctx)
 	}
-	done := make(chan struct{})
-	made.SetClosedHandler(func(string) { close(done) })
-	if made.Drain() != nil {
-		return nil // closed: it has no messages left
+	done := make(chan struct{}, 2)
+	made.SetClosedHandler(func(string) { done <- struct{}{} })
+	if made.Drain() != nil { // closed: it has no messages left
+		done <- struct{}{}
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return receive(ctx, done)
 }
 
 // use makes every subscription on link, and it the one to deliver from.

@@ -16,6 +16,10 @@ const (
 	natsQueueKept     = 4 << 10 // capacity that an empty queue keeps
 )
 
+// natsCrowdMemory is after how many lone messages the writer takes it that there
+// is only one caller.
+const natsCrowdMemory = 32
+
 // natsQueued is a message, or an operation, for the writer.
 type natsQueued struct {
 	outgoing
@@ -127,6 +131,7 @@ func (t *NATSTransport) publish(m outgoing) error {
 // write sends what is queued until the queue is finished. Stop of its group
 // does not cut it short: finish comes first, and what nats.go does is bounded.
 func (t *NATSTransport) write(context.Context) {
+	crowd := 0 // above 0: several callers sent lately
 	for {
 		batch, last := t.queue.take()
 		if last {
@@ -134,8 +139,15 @@ func (t *NATSTransport) write(context.Context) {
 		}
 		if batch == nil {
 			<-t.queue.wake
-			runtime.Gosched()
+			if crowd > 0 { // they are about to send again: fewer, larger writes
+				runtime.Gosched()
+			}
 			continue
+		}
+		if len(batch) > 1 {
+			crowd = natsCrowdMemory
+		} else {
+			crowd = max(0, crowd-1)
 		}
 		for i := range batch {
 			t.writeOne(&batch[i])

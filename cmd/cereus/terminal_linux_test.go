@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// quiet is how long a terminal prints nothing before somebody types on.
+const quiet = 300 * time.Millisecond
+
 // openTerminal returns both ends of a pseudo terminal.
 func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
@@ -70,14 +73,17 @@ func sit(t *testing.T, cache string, args ...string) *person {
 	return &person{process: p, master: master}
 }
 
-// types waits for a prompt that is ready: what is typed before is lost to the
-// terminal's mode changing, as in other programs with a line editor.
+// types waits until the terminal is quiet, as people do: the line editor drops
+// keys that arrive together with the answer to where the cursor is.
 func (p *person) types(keys string) {
 	p.t.Helper()
+	size, since := -1, time.Now()
 	require.Eventually(p.t, func() bool {
-		out := p.out.String()
-		return strings.LastIndex(out, "\x1b[?25h") > strings.LastIndex(out, "\n")
-	}, long, time.Millisecond, "the cursor is shown when a line can be typed: %q", &p.out)
+		if n := len(p.out.String()); n != size {
+			size, since = n, time.Now()
+		}
+		return time.Since(since) > quiet
+	}, long, 10*time.Millisecond)
 	_, err := p.master.WriteString(keys)
 	require.NoError(p.t, err)
 }
@@ -109,7 +115,7 @@ func TestReplInATerminal(t *testing.T) {
 
 	// Completion of commands and of routes that were seen.
 	p.types("stat\t\r")
-	p.prints("serializer json")
+	require.Eventually(t, func() bool { return strings.Count(p.out.String(), "serializer json") == 2 }, long, time.Millisecond)
 	p.types("request connector.hall.S\t {}\r")
 	p.prints("PIT-409: say something")
 	p.types("quit\r")

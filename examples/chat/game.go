@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	word = regexp.MustCompile(`^[\p{L}\p{N}]([\p{L}\p{N} _.-]{0,30}[\p{L}\p{N}])?$`)
+	word = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,32}$`)
 
-	errWord  = errs.New(errs.CodeBadRequest, "names and rooms have 1 to 32 letters or digits; dots, dashes and spaces between them")
+	errWord  = errs.New(errs.CodeBadRequest, "names and rooms are one word of 1 to 32 letters, digits, - and _")
 	errText  = errs.New(errs.CodeBadRequest, "a message has 1 to 1000 characters")
 	errOther = errs.New(errs.CodeBadRequest, "this connection has another name already")
 	errTaken = errs.New(errs.CodeConflict, "this name is taken")

@@ -112,7 +112,7 @@ func (l *load) start(t *testing.T, c *cluster) (stop func()) {
 				if n%4 == 3 {
 					req := &JoinRequest{Name: name, Room: "hall" + strings.Repeat(" ", n%4000)}
 					a.text = nameOf(req)
-					a.err = v.Request(context.Background(), "room.chat.join", req, nil)
+					a.err = v.try("room.chat.join", req)
 				} else {
 					a.err = v.say(a.text)
 				}

@@ -119,6 +119,7 @@ func frontends(t *testing.T, p *process) []frontend {
 // cluster is two frontends and two backends, each a process of its own.
 type cluster struct {
 	fronts []frontend
+	doors  []*process // of the frontends
 	rooms  []*process
 }
 
@@ -134,7 +135,8 @@ func startCluster(t *testing.T, mode string) *cluster {
 	}
 	for _, id := range []string{"connector-1", "connector-2"} {
 		free := []string{"-page", "127.0.0.1:0", "-ws", "127.0.0.1:0", "-tcp", "127.0.0.1:0"}
-		c.fronts = append(c.fronts, frontends(t, launch(t, mode, append(append(where, free...), "-server", id)...))...)
+		door := launch(t, mode, append(append(where, free...), "-server", id)...)
+		c.doors, c.fronts = append(c.doors, door), append(c.fronts, frontends(t, door)...)
 	}
 	return c
 }

@@ -70,6 +70,30 @@ func (a *Agent) read() string {
 	}
 }
 
+// sayLast writes what waits, tells the client that nothing follows, and takes
+// what it still sends: a socket closed with unread bytes is reset, and a reset
+// can take the last words from the client. A WebSocket has its close frame.
+func (a *Agent) sayLast(reason string) {
+	if a.webSocket() || !a.out.finish() {
+		a.closeAfterWrites(reason)
+		return
+	}
+	deadline := time.Now().Add(lastWords)
+	if a.conn.CloseWrite() != nil || a.conn.SetReadDeadline(deadline) != nil {
+		return
+	}
+	for time.Now().Before(deadline) {
+		if _, _, err := a.conn.Next(); err != nil {
+			return
+		}
+	}
+}
+
+func (a *Agent) webSocket() bool {
+	t := a.conn.Transport()
+	return t == acceptor.TransportWebSocket || t == acceptor.TransportWebSocketSecure
+}
+
 func (a *Agent) touch() { a.seen.Store(int64(a.host.now())) }
 
 // readEnded says why the connection ends, after it waited for what was asked
@@ -78,7 +102,7 @@ func (a *Agent) readEnded(err error) string {
 	p := a.player.Load()
 	switch {
 	case errors.Is(err, errRefused):
-		a.closeAfterWrites(ReasonHandshake)
+		a.sayLast(ReasonHandshake)
 		return ReasonHandshake
 	case p != nil && a.stopped.Load():
 		<-p.session.Context().Done() // Drain closes it
@@ -145,12 +169,16 @@ func (a *Agent) acknowledge() error {
 			return err
 		}
 	}
-	if a.state != stateWorking {
-		a.state = stateWorking
-		a.conn.Established()
-		return a.conn.SetReadDeadline(time.Time{})
+	if a.state == stateWorking {
+		return nil
 	}
-	return nil
+	a.state = stateWorking
+	a.conn.Established()
+	err := a.conn.SetReadDeadline(time.Time{})
+	if a.stopped.Load() { // stopReading may have set its deadline before this took it off
+		a.stopReading()
+	}
+	return err
 }
 
 // open makes the session, once.
@@ -195,6 +223,7 @@ func (a *Agent) data(body []byte) error {
 	}
 	a.waiting.Store(true)
 	ok := a.player.Load().inbox.Offer(&m)
+	a.touch() // before waiting ends, or the wheel may see an old time and nobody waiting
 	a.waiting.Store(false)
 	if !ok {
 		return acceptor.ErrClosed

@@ -42,10 +42,18 @@ func (a *Agent) Respond(id uint64, data []byte, failure *errs.Error, more bool) 
 	if more {
 		when = writeSoon
 	}
-	if err := a.out.addMessage(&m, when); err != nil && failure == nil {
+	err := a.out.addMessage(&m, when)
+	if errs.CodeOf(err) == errs.CodeTooLarge {
+		m.Err, m.Data = true, a.errorBody(errTooLarge)
+		err = a.out.addMessage(&m, when)
+	}
+	if err != nil {
 		a.host.Log.WithError(err).Debug("an answer could not be queued")
 	}
 }
+
+// errTooLarge answers a request whose answer no packet can hold (wire.md 1.1).
+var errTooLarge = errs.New(errs.CodeTooLarge, "the answer is larger than a packet can be: send less")
 
 func (a *Agent) errorBody(e *errs.Error) []byte {
 	body, err := protocol.EncodeError(a.host.Serializer.Name(), e)

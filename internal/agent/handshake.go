@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,24 +9,30 @@ import (
 	"github.com/cereus-game/cereus/protocol"
 )
 
-// validate asks every validator; the first fault refuses the client.
+// validate asks every validator, within the handshake's deadline; the first
+// fault refuses the client.
 func (h *Host) validate(r *protocol.HandshakeRequest) error {
+	if len(h.Validators) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(h.group.Context(), h.HandshakeTimeout)
+	defer cancel()
 	for name, v := range h.Validators {
-		if err := h.ask(name, v, r); err != nil {
+		if err := h.ask(ctx, v, r); err != nil {
 			return fmt.Errorf("validator %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (h *Host) ask(name string, v Validator, r *protocol.HandshakeRequest) (err error) {
+func (h *Host) ask(ctx context.Context, v Validator, r *protocol.HandshakeRequest) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Metrics.Panic("validator")
-			err = fmt.Errorf("validator %s panicked: %v", name, p)
+			err = fmt.Errorf("panicked: %v", p)
 		}
 	}()
-	return v(h.group.Context(), r)
+	return v(ctx, r)
 }
 
 // kindOf names a fault of the client's bytes for metrics.

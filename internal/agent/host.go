@@ -56,17 +56,23 @@ const (
 	AsPitaya
 )
 
+// lastWords is how long a client that was refused may take to read why.
+const lastWords = time.Second
+
 // drainTime is how long answers may take for a client that sends no more.
 const drainTime = 5 * time.Second
 
 // Host serves the connections of a frontend. It is a lifecycle.Module.
 type Host struct {
 	HostParams
-	group    *lifecycle.Group
-	wheel    *wheel
-	clock    time.Time
-	accepted []byte // whole packets
-	refused  []byte
+	group     *lifecycle.Group
+	wheel     *wheel
+	writers   *lifecycle.Workers[*writeQueue]
+	gather    []gatherer // as many as processors
+	gathering *lifecycle.Workers[*gatherer]
+	clock     time.Time
+	accepted  []byte // whole packets
+	refused   []byte
 }
 
 // NewHost returns a host that serves nothing before Init.
@@ -85,6 +91,7 @@ func (h *Host) Init(context.Context) error {
 		return err
 	}
 	h.group = lifecycle.NewGroup(context.Background())
+	h.initWriters()
 	h.wheel = newWheel(h.Heartbeat)
 	h.group.Go("heartbeats", h.wheel.run)
 	return nil

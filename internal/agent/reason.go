@@ -6,6 +6,7 @@ import (
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
 )
 
 // Why a connection was closed, as logs and metrics show it.
@@ -27,7 +28,7 @@ func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, acceptor.ErrPeerClosed):
 		return ReasonLeft
-	case errors.Is(err, acceptor.ErrBroken), errors.Is(err, acceptor.ErrClosed):
+	case errors.Is(err, acceptor.ErrBroken), errors.Is(err, acceptor.ErrClosed), errors.Is(err, errs.ErrClosed):
 		return ReasonBroken
 	case errors.Is(err, acceptor.ErrDeadline):
 		return ReasonHandshake

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/protocol"
 )
 
@@ -30,7 +31,7 @@ type wheel struct {
 	heartbeat []byte
 	slots     [slots]slot
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows; locked before a slot
 	turn   int        // the slot that was served last
 	closed bool
 }
@@ -43,13 +44,12 @@ func newWheel(interval time.Duration) *wheel {
 // add enters a, whose first heartbeat is due in one interval. It reports false
 // when the host stopped.
 func (w *wheel) add(a *Agent) bool {
-	w.mu.Lock()
-	turn, closed := w.turn, w.closed
-	w.mu.Unlock()
-	if closed {
+	w.mu.Lock() // until a is in its slot: run and closeAll see it there, or come before
+	defer w.mu.Unlock()
+	if w.closed {
 		return false
 	}
-	s := &w.slots[turn]
+	s := &w.slots[w.turn]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.beat.slot, a.beat.next = s, s.first
@@ -89,20 +89,24 @@ func (w *wheel) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			w.mu.Lock()
-			w.turn = (w.turn + 1) % slots
-			s := &w.slots[w.turn]
-			w.mu.Unlock()
-			w.serve(s)
+			w.serve(w.next())
 		}
 	}
 }
 
-// serve beats for the agents of a slot. Their list is copied, because a beat
-// may close an agent, which takes it out of the slot.
-func (w *wheel) serve(s *slot) {
-	for _, a := range s.agents() {
-		if a.silentFor() > w.patience() {
+// next moves to the next slot and returns its agents. Who comes to it from now
+// on has a whole turn before its first heartbeat.
+func (w *wheel) next() []*Agent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turn = (w.turn + 1) % slots
+	return w.slots[w.turn].agents()
+}
+
+// serve beats for the agents of a slot.
+func (w *wheel) serve(agents []*Agent) {
+	for _, a := range agents {
+		if a.silent(w.patience()) {
 			a.abort(ReasonTimeout)
 			continue
 		}
@@ -114,6 +118,7 @@ func (w *wheel) serve(s *slot) {
 // nobody is closed before two.
 func (w *wheel) patience() time.Duration { return 2*w.interval + w.interval/slots + w.interval/slots }
 
+// agents is a copy of the list: who is closed leaves the slot meanwhile.
 func (s *slot) agents() []*Agent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,11 +141,16 @@ func (w *wheel) closeAll(reason string) {
 	}
 }
 
-// silentFor is how long nothing came from the client. One whose packets wait
-// unread, because the server is not ready for them, is not silent.
-func (a *Agent) silentFor() time.Duration {
-	if a.waiting.Load() || a.stopped.Load() {
-		return 0
+// silent reports whether nothing came from the client for so long. One whose
+// packets wait unread, because the server is not ready for them or was paused,
+// is not silent. Where bytes cannot be seen unread, waiting is believed.
+func (a *Agent) silent(patience time.Duration) bool {
+	if a.stopped.Load() || a.host.now()-time.Duration(a.seen.Load()) <= patience {
+		return false
 	}
-	return a.host.now() - time.Duration(a.seen.Load())
+	unread, err := a.conn.Probe()
+	if err != nil || unread {
+		return err != nil
+	}
+	return !a.waiting.Load() || a.conn.Transport() != acceptor.TransportMemory
 }

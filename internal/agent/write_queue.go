@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/protocol"
 )
@@ -29,16 +31,17 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 type writeQueue struct {
 	a *Agent
 
-	mu      sync.Mutex // guards everything below
-	buf     *[]byte    // frames that nobody writes yet; nil when there are none
-	frames  int        // in buf
-	taken   int        // frames being written
-	bytes   int        // being written
-	writing bool       // somebody writes
-	lingers bool       // close when the queue is written, not before
-	closed  bool
-	reason  string        // with closed
-	idle    chan struct{} // non-nil: somebody waits until nobody writes
+	mu       sync.Mutex // guards everything below
+	buf      *[]byte    // frames that nobody writes yet; nil when there are none
+	frames   int        // in buf
+	taken    int        // frames being written
+	bytes    int        // being written
+	writing  bool       // somebody writes
+	finished bool       // takes no more
+	lingers  bool       // close when the queue is written, not before
+	closed   bool
+	reason   string        // with closed
+	idle     chan struct{} // non-nil: somebody waits until nobody writes
 }
 
 func (q *writeQueue) init(a *Agent) { q.a = a }
@@ -73,7 +76,7 @@ func (q *writeQueue) addControl(frame []byte) {
 
 func (q *writeQueue) add(packet []byte, when urgency) error {
 	q.mu.Lock()
-	if q.closed {
+	if q.closed || q.finished {
 		q.mu.Unlock()
 		return errs.ErrClosed
 	}
@@ -115,33 +118,33 @@ func (q *writeQueue) startLocked(when urgency) {
 	}
 	q.writing = true
 	q.mu.Unlock()
-	if when == writeNow && q.tryOnce() {
-		return
-	}
-	if !q.a.host.group.Go("flush", q.flush) {
-		q.stop()
+	if when == writeNow {
+		q.writeOnce()
+	} else {
+		q.a.host.writeSoon(q)
 	}
 }
 
-// tryOnce writes what the socket takes right now. It reports true when nothing is left.
-func (q *writeQueue) tryOnce() bool {
+// writeOnce writes what the socket takes right now, and has what is left then
+// written by others.
+func (q *writeQueue) writeOnce() {
 	buf := q.take()
 	if buf == nil {
-		return true
+		return
 	}
 	n, err := q.a.conn.TryWrite(*buf)
-	if err != nil {
-		q.failed(buf)
-		return true
-	}
-	if n < len(*buf) {
+	switch {
+	case err != nil:
+		q.failed(buf, err)
+	case n < len(*buf):
 		q.putBack(buf, n)
-		return false
+		q.a.host.writeOut(q)
+	case !q.written(buf):
+		q.a.host.writeSoon(q)
 	}
-	return q.written(buf)
 }
 
-// flush writes until nothing is left.
+// flush writes until nothing is left, and waits for the client within the deadline.
 func (q *writeQueue) flush(context.Context) {
 	for {
 		buf := q.take()
@@ -150,7 +153,7 @@ func (q *writeQueue) flush(context.Context) {
 		}
 		deadline := time.Now().Add(q.a.host.WriteTimeout)
 		if err := q.a.conn.WriteAll([][]byte{*buf}, deadline); err != nil {
-			q.failed(buf)
+			q.failed(buf, err)
 			return
 		}
 		if q.written(buf) {
@@ -201,12 +204,16 @@ func (q *writeQueue) written(buf *[]byte) bool {
 }
 
 // failed ends a connection whose stream is torn.
-func (q *writeQueue) failed(buf *[]byte) {
+func (q *writeQueue) failed(buf *[]byte, err error) {
 	putBuffer(buf, *buf)
 	q.mu.Lock()
 	q.lingers = false
 	q.mu.Unlock()
-	q.a.abort(ReasonBroken)
+	reason := ReasonBroken
+	if errors.Is(err, acceptor.ErrDeadline) {
+		reason = ReasonSlow
+	}
+	q.a.abort(reason)
 	q.stop()
 }
 
@@ -249,6 +256,25 @@ func (q *writeQueue) linger() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lingers = true
+}
+
+// finish takes no further frames and waits until those it has are written,
+// within the write deadline. It reports false when the connection is closed.
+func (q *writeQueue) finish() bool {
+	q.mu.Lock()
+	q.finished = true
+	var idle chan struct{}
+	if q.writing {
+		idle = make(chan struct{})
+		q.idle = idle
+	}
+	q.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.closed
 }
 
 // awaitLast waits for the frames that linger, within the write deadline: the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +27,7 @@ func TestVectorsLiveClient(t *testing.T) {
 	t.Parallel()
 	played := []struct {
 		prefix string
-		play   func(t *testing.T)
+		play   func(t *testing.T, done *tally)
 	}{
 		{"cli33", playCli33},
 		{"clidict", playCliDict},
@@ -36,22 +37,36 @@ func TestVectorsLiveClient(t *testing.T) {
 		{"cligrpc", playCliGRPC},
 		{"cliuid", playCliUID},
 	}
-	for _, v := range wirevectors.Load(t, "live-client") {
-		head, _, _ := strings.Cut(v.Name, "_")
-		require.True(t, slices.ContainsFunc(played, func(p struct {
-			prefix string
-			play   func(t *testing.T)
-		}) bool {
-			return p.prefix == head
-		}), "no test plays %s", v.Name)
-	}
+	done, known := &tally{}, make(map[string]bool)
 	for _, p := range played {
-		t.Run(p.prefix, func(t *testing.T) {
-			t.Parallel()
-			p.play(t)
-		})
+		known[p.prefix] = true
+	}
+	t.Run("replay", func(t *testing.T) {
+		for _, p := range played {
+			t.Run(p.prefix, func(t *testing.T) {
+				t.Parallel()
+				done.started.Store(p.prefix, true)
+				p.play(t, done)
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	for _, v := range wirevectors.Load(t, "live-client") {
+		prefix, _, _ := strings.Cut(v.Name, "_")
+		require.True(t, known[prefix], "nobody plays %s", v.Name)
+		if _, ok := done.started.Load(prefix); !ok {
+			continue // left out with -run
+		}
+		_, ok := done.lines.Load(v.Name)
+		require.True(t, ok, "%s was neither replayed nor is it an exception", v.Name)
 	}
 }
+
+// tally is the recordings that were begun and the vectors that were replayed or
+// met as exceptions.
+type tally struct{ started, lines sync.Map }
 
 func everyConnection(string) bool { return true }
 
@@ -59,8 +74,9 @@ func only(conns ...string) func(string) bool {
 	return func(conn string) bool { return slices.Contains(conns, conn) }
 }
 
-func playCli33(t *testing.T) {
+func playCli33(t *testing.T, done *tally) {
 	w := newWorld(t)
+	heard := w.sniff()
 	front, _ := w.pair("back-1", nil)
 	lenient := w.start(serverParams{Type: "lenient", ID: "lenient-1", Frontend: true, Options: []cereus.Option{cereus.WithLenientHandshake()}})
 	c := &script{world: w, address: func(string) string { return front.addr }}
@@ -81,19 +97,24 @@ func playCli33(t *testing.T) {
 			parts[s.conn] = only(s.conn)
 		}
 	}
-	for name, part := range parts {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if slices.Contains(rowS04, name) {
-				t.Logf("exception %s: row S04: closed unless cereus.WithLenientHandshake is given", name)
-				strict(t, c, name)
-				c := *c
-				c.address = func(string) string { return lenient.addr }
-				c.play(t, part)
-				return
-			}
-			c.play(t, part)
-		})
+	t.Run("parts", func(t *testing.T) {
+		for name, part := range parts {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				if slices.Contains(rowS04, name) {
+					t.Logf("exception %s: row S04: closed unless cereus.WithLenientHandshake is given", name)
+					strict(t, c, name)
+					c := *c
+					c.address = func(string) string { return lenient.addr }
+					c.play(t, done, part)
+					return
+				}
+				c.play(t, done, part)
+			})
+		}
+	})
+	if !t.Failed() {
+		t.Run("nats", heard.check)
 	}
 }
 
@@ -114,7 +135,7 @@ func strict(t *testing.T, c *script, conn string) {
 	require.True(t, ok, "%s: not closed", conn)
 }
 
-func playCliDict(t *testing.T) {
+func playCliDict(t *testing.T, done *tally) {
 	w := newWorld(t)
 	codes := map[string]uint16{"connector.svc.echo": 1, "onMessage": 300}
 	front, _ := w.pair("back-1", nil, cereus.WithRouteDictionary(codes))
@@ -139,7 +160,7 @@ func playCliDict(t *testing.T) {
 		exceptions: map[string]exception{"clidict_034": noResponders(1)},
 	}
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }
 
 // noResponders: Pitaya passes on what nats.go says; ours tries the other
@@ -151,7 +172,7 @@ func noResponders(id uint64) exception {
 	}
 }
 
-func playCliPB(t *testing.T) {
+func playCliPB(t *testing.T, done *tally) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", map[string]any{"serializertype": "protobuf"})
 	c := &script{
@@ -160,7 +181,7 @@ func playCliPB(t *testing.T) {
 		steps:   recording(t, "clipb", saysAck(3, "A"), says(4, "A", ask(1, "connector.svc.raw", "rawbytes"))),
 	}
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }
 
 // twoFronts are front-1 and front-2 with one backend.
@@ -181,7 +202,7 @@ func twoFronts(t *testing.T, opts ...cereus.Option) *script {
 	}}
 }
 
-func playCliTwo(t *testing.T) {
+func playCliTwo(t *testing.T, done *tally) {
 	notBad := cereus.WithHandshakeValidator("version", func(_ context.Context, h *protocol.HandshakeRequest) error {
 		if h.Sys.Version == "bad" {
 			return errors.New("bad version")
@@ -199,10 +220,10 @@ func playCliTwo(t *testing.T) {
 		says(23, "C@front1", ask(3, "connector.svc.echo", `{"a":"`+strings.Repeat("q", 200)+`"}`)),
 	)
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }
 
-func playCliGRPC(t *testing.T) {
+func playCliGRPC(t *testing.T, done *tally) {
 	c := twoFronts(t)
 	c.steps = recording(t, "cligrpc",
 		saysHandshake(1, "A"), saysAck(3, "A"),
@@ -227,10 +248,10 @@ func playCliGRPC(t *testing.T) {
 		want:   isAnswer(5, `{"code":"PIT-000","msg":"you have to bind an UID to the session to do that"}`),
 	}}
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }
 
-func playCliUID(t *testing.T) {
+func playCliUID(t *testing.T, done *tally) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", nil)
 	c := &script{
@@ -252,7 +273,7 @@ func playCliUID(t *testing.T) {
 		exceptions: map[string]exception{"cliuid_005": wildcard(1)},
 	}
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }
 
 // wildcard: Pitaya subscribes to a pattern with such a uid, so that others' pushes arrive twice.
@@ -301,7 +322,7 @@ func (w *world) sys(name string) {
 	require.Fail(w.t, "no such vector", name)
 }
 
-func playCliInj(t *testing.T) {
+func playCliInj(t *testing.T, done *tally) {
 	w := newWorld(t)
 	front, _ := w.pair("back-1", nil)
 	for key, value := range map[string]string{
@@ -366,5 +387,5 @@ func playCliInj(t *testing.T) {
 		},
 	}
 	c.resolve(t)
-	c.play(t, everyConnection)
+	c.play(t, done, everyConnection)
 }

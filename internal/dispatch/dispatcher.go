@@ -85,6 +85,8 @@ type Dispatcher struct {
 	routes    routes
 	targets   *xsync.Map[targetKey, *target]
 	mailboxes *xsync.Map[mailboxKey, *mailbox]
+	inboxes   *lifecycle.Workers[*Inbox]
+	boxes     *lifecycle.Workers[*mailbox]
 	workers   workers
 	remotes   map[string]*endpoint // by service.method; written in Init only
 	handlers  map[string]*endpoint
@@ -117,6 +119,8 @@ func (d *Dispatcher) Init(context.Context) error {
 	}
 	d.fold()
 	d.routes.init(d)
+	d.inboxes = lifecycle.NewWorkers(d.group, "inbox", func(ctx context.Context, b *Inbox) { b.run(ctx) })
+	d.boxes = lifecycle.NewWorkers(d.group, "mailbox", func(ctx context.Context, b *mailbox) { b.run(ctx) })
 	d.workers.init(d.group, d.Limits.Remotes)
 	d.group.Go("mailbox sweeper", d.sweepMailboxes)
 	return nil

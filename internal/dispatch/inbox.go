@@ -36,15 +36,17 @@ type Inbox struct {
 	mu      sync.Mutex // guards everything below
 	queue   fifo
 	running bool // a goroutine serves the queue
-	serving bool // it is inside a handler
 	parked  bool // the first message waits for a window
 	closed  bool
 	room    chan struct{} // non-nil: the reader waits for the queue to shrink
 	idle    chan struct{} // non-nil: somebody waits until nothing is left to do
 	flight  int           // forwards without an outcome
+	beside  int           // concurrent handlers that run
 	seq     uint64        // of the last forward
 	lanes   []*lane
 	awaits  *target    // on whose list of waiting ones it is
+	unsure  *target    // on whose list of unsure ones it is
+	offered *target    // whose free slot it was resumed for
 	retries []*forward // not delivered, to be sent elsewhere before anything else
 }
 
@@ -99,15 +101,34 @@ func (b *Inbox) startLocked() {
 	if b.running || b.parked || b.closed {
 		return
 	}
-	b.running = b.d.group.Go("inbox", b.run)
+	b.running = b.d.inboxes.Go(b)
 }
 
-// resume has the first message try again, after the target took it off its
-// list. It may be called without need.
-func (b *Inbox) resume() {
+// resume has the first message try again, because t has a free slot and took b
+// off its list of waiting ones. It reports false when b waits for nothing;
+// otherwise b offers the slot on when it does not need it.
+func (b *Inbox) resume(t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.awaits = nil
+	if !b.parked {
+		return false
+	}
+	b.offered = t
+	b.unparkLocked()
+	return true
+}
+
+// sure has the first message try again, because t took b off its list of unsure ones.
+func (b *Inbox) sure() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsure = nil
+	b.unparkLocked()
+}
+
+// unparkLocked may be called without need.
+func (b *Inbox) unparkLocked() {
 	if b.parked {
 		b.parked = false
 		b.startLocked()
@@ -115,51 +136,87 @@ func (b *Inbox) resume() {
 }
 
 func (b *Inbox) run(context.Context) {
-	defer b.survive()
+	serving := false // inside a handler, which may end this goroutine
+	defer func() {
+		if serving {
+			b.survive()
+		}
+	}()
 	for {
-		f, m, ok := b.next()
+		s := b.next()
 		switch {
-		case !ok:
+		case !s.ok:
+			s.passOn()
 			return
-		case f != nil:
-			b.resend(f)
-		case m.route.local != nil:
-			b.serve(m)
+		case s.again != nil:
+			b.resend(s.again)
+			s.passOn()
+		case s.m.route.local != nil:
+			s.passOn()
+			serving = true
+			b.serve(s.m)
+			serving = false
 		default:
-			b.forward(m)
+			b.forward(s.m)
+			s.passOn()
 		}
 	}
 }
 
-// survive starts another goroutine when a handler ended this one (runtime.Goexit).
+// survive starts another goroutine after a handler ended this one (runtime.Goexit).
 func (b *Inbox) survive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.serving {
-		b.serving, b.running = false, false
-		b.startLocked()
+	b.running = false
+	b.startLocked()
+	b.settleLocked()
+}
+
+// step is one thing that an inbox does.
+type step struct {
+	ok    bool
+	again *forward // to be sent again; else m is to be served
+	m     message
+	room  *target // whose free slot this step was resumed for
+}
+
+// passOn lets the next one have the slot, if it is still free.
+func (s *step) passOn() {
+	if s.room != nil {
+		s.room.offer()
 	}
 }
 
 // next is what is to be done now: a retry, else the first message. What goes to
 // another server stays where it is until admit lets it go.
-func (b *Inbox) next() (*forward, message, bool) {
+func (b *Inbox) next() (s step) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.serving = false
+	s.room, b.offered = b.offered, nil
+	if b.queue.len() > 0 && len(b.retries) == 0 && b.crowdedLocked() {
+		b.parked = true
+	}
 	if b.closed || b.parked || b.queue.len()+len(b.retries) == 0 {
 		b.running = false
 		b.settleLocked()
-		return nil, message{}, false
+		return s
 	}
+	s.ok = true
 	if len(b.retries) > 0 {
-		return b.retries[0], message{}, true
+		s.again = b.retries[0]
+		return s
 	}
-	m := b.queue.first()
-	if b.serving = m.route.local != nil; b.serving {
+	s.m = b.queue.first()
+	if s.m.route.local != nil {
 		b.popLocked()
 	}
-	return nil, m, true
+	return s
+}
+
+// crowdedLocked reports whether the first message has to wait for one of the
+// concurrent handlers to return.
+func (b *Inbox) crowdedLocked() bool {
+	return b.beside >= b.d.Limits.SessionWindow && b.queue.first().route.concurrent()
 }
 
 // popLocked removes the first message and lets the reader go on.
@@ -195,7 +252,7 @@ func (b *Inbox) settleLocked() {
 }
 
 func (b *Inbox) quietLocked() bool {
-	return !b.running && b.flight == 0 && (b.closed || b.queue.len()+len(b.retries) == 0)
+	return !b.running && b.flight+b.beside == 0 && (b.closed || b.queue.len()+len(b.retries) == 0)
 }
 
 // Drain waits until everything that was offered has its outcome, or ctx ends.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/nats-io/nuid"
@@ -57,7 +58,7 @@ func (d *Dispatcher) serveForward(j *job) {
 }
 
 func (d *Dispatcher) serveOnWorker(j *job) {
-	if !d.workers.try(j.run) {
+	if !d.workers.try(j) {
 		d.Metrics.RPCBusy()
 		j.fail(errs.ErrBusy)
 	}
@@ -66,7 +67,14 @@ func (d *Dispatcher) serveOnWorker(j *job) {
 // run serves the job and answers it.
 func (j *job) run() {
 	j.d.Metrics.Route(j.route).WaitedRemote(time.Since(j.in.Received))
+	returned := false
+	defer func() {
+		if !returned {
+			j.fail(errEnded)
+		}
+	}()
 	data, err := j.execute()
+	returned = true
 	if err != nil {
 		j.fail(err)
 		return
@@ -154,7 +162,7 @@ func (j *job) notify() bool {
 // never by a clock of two machines. Work that nobody waits for is not started.
 func (j *job) deadline() (time.Time, error) {
 	left := j.meta.timeout
-	if us := j.in.Request.GetRemainingUs(); us > 0 {
+	if us := j.in.Request.GetRemainingUs(); us > 0 && us <= math.MaxInt64/int64(time.Microsecond) {
 		left = time.Duration(us) * time.Microsecond
 	}
 	if left == 0 {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/metrics"
 )
 
 // lane is the way of one session's forwards to one target. Its rules keep their
@@ -51,53 +52,73 @@ func (b *Inbox) laneLocked(t *target) *lane {
 // admit gives f, which is the first in the queue, its place on the way to t, or
 // parks the inbox until there is one. When t went meanwhile it does neither, and
 // f is to choose again.
-func (b *Inbox) admit(f *forward, t *target) bool {
+func (b *Inbox) admit(f *forward, t *target) bool { return offerCeded(t, b.tryAdmit(f, t)) }
+
+// readmit is admit for the first of the retries. It had a place in a window
+// elsewhere, so it does not wait for one again.
+func (b *Inbox) readmit(f *forward, t *target) bool { return offerCeded(t, b.tryReadmit(f, t)) }
+
+// admission is what became of an attempt to get a place.
+type admission int
+
+const (
+	refused admission = iota
+	ceded             // a place was taken and given back
+	admitted
+)
+
+func offerCeded(t *target, a admission) bool {
+	if a == ceded {
+		t.offer()
+	}
+	return a == admitted
+}
+
+func (b *Inbox) tryAdmit(f *forward, t *target) admission {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || len(b.retries) > 0 {
-		return false
+		return refused
 	}
 	l := b.laneLocked(t)
 	epoch := b.d.client.Epoch()
 	b.parked = b.undecidedLocked(t.server.Type) || l.olderLocked(epoch) || l.inFlight >= b.d.Limits.SessionWindow
 	if b.parked {
-		return false
+		return refused
 	}
 	if !t.acquire(b) {
 		b.parked = true
-		return false
+		return refused
 	}
 	if !b.d.usable(t) { // asked with the place taken: who leaves waits for the places
 		t.cede()
-		return false
+		return ceded
 	}
 	b.popLocked()
 	b.enterLocked(f, l, epoch)
-	return true
+	return admitted
 }
 
-// readmit is admit for the first of the retries. It had a place in a window
-// elsewhere, so it does not wait for one again.
-func (b *Inbox) readmit(f *forward, t *target) bool {
+func (b *Inbox) tryReadmit(f *forward, t *target) admission {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return false
+		return refused
 	}
 	l := b.laneLocked(t)
 	epoch := b.d.client.Epoch()
 	if l.olderLocked(epoch) {
 		b.parked = true
-		return false
+		return refused
 	}
 	t.take()
 	if !b.d.usable(t) {
 		t.cede()
-		return false
+		return ceded
 	}
 	b.retries = b.retries[1:]
 	b.enterLocked(f, l, epoch)
-	return true
+	return admitted
 }
 
 // olderLocked reports whether forwards of an older way have no outcome yet.
@@ -154,10 +175,7 @@ func (b *Inbox) leaveLocked(f *forward) {
 	f.lane.inFlight--
 	f.lane.settled = max(f.lane.settled, f.began)
 	b.flight--
-	if b.parked {
-		b.parked = false
-		b.startLocked()
-	}
+	b.unparkLocked()
 	b.settleLocked()
 }
 
@@ -175,6 +193,7 @@ func (b *Inbox) retry(f *forward) {
 
 // fail answers m with err.
 func (b *Inbox) fail(m *message, err error) {
+	b.observe(m, metrics.KindForward, err)
 	if m.id == 0 || m.notify {
 		return
 	}

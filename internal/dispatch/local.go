@@ -24,17 +24,53 @@ func newEndpoint(m *component.Method, around pipeline.Middleware) *endpoint {
 
 // serve runs the local handler of m and answers it.
 func (b *Inbox) serve(m message) {
-	if m.route.local.method != nil && m.route.local.method.Concurrent {
-		if b.d.group.Go("concurrent handler", func(context.Context) { b.answer(&m) }) {
-			return
-		}
+	if m.route.concurrent() && b.serveBeside(m) {
+		return
 	}
 	b.answer(&m)
 }
 
+// serveBeside runs the handler on a goroutine of its own.
+func (b *Inbox) serveBeside(m message) bool {
+	b.mu.Lock()
+	b.beside++
+	b.mu.Unlock()
+	started := b.d.group.Go("concurrent handler", func(context.Context) {
+		defer b.leaveBeside()
+		b.answer(&m)
+	})
+	if !started {
+		b.leaveBeside()
+	}
+	return started
+}
+
+func (b *Inbox) leaveBeside() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.beside--
+	b.unparkLocked()
+	b.settleLocked()
+}
+
+// errEnded answers a request whose handler ended its goroutine (runtime.Goexit).
+var errEnded = errs.New(errs.CodeInternal, "the handler ended without an answer")
+
 func (b *Inbox) answer(m *message) {
 	m.route.metrics.Load().WaitedLocal(b.d.clock.now() - m.at)
+	returned := false
+	defer func() {
+		if !returned {
+			b.conclude(m, nil, errEnded)
+		}
+	}()
 	data, err := b.execute(m)
+	returned = true
+	b.conclude(m, data, err)
+}
+
+// conclude gives m its outcome.
+func (b *Inbox) conclude(m *message, data []byte, err error) {
 	b.observe(m, metrics.KindLocal, err)
 	if m.id == 0 || m.notify {
 		b.logLost(m, err)

@@ -24,7 +24,6 @@ type mailbox struct {
 	mu      sync.Mutex // guards everything below
 	queue   []*job
 	running bool
-	serving bool // inside a handler
 	retired bool // taken out of the map; use another
 	idle    time.Duration
 	last    uint64 // highest sequence accepted
@@ -67,8 +66,12 @@ func (b *mailbox) put(j *job) (bool, error) {
 		return true, errs.ErrConflict
 	}
 	b.queue = append(b.queue, j)
-	if !b.running {
-		b.running = b.d.group.Go("mailbox", b.run)
+	if b.running {
+		return true, nil
+	}
+	if b.running = b.d.boxes.Go(b); !b.running { // stopping: nobody would serve it
+		b.queue = nil
+		return true, errs.ErrUnavailable
 	}
 	return true, nil
 }
@@ -104,31 +107,34 @@ func (b *mailbox) acceptLocked(seq uint64) verdict {
 }
 
 func (b *mailbox) run(context.Context) {
-	defer b.survive()
+	serving := false // inside a handler, which may end this goroutine
+	defer func() {
+		if serving {
+			b.survive()
+		}
+	}()
 	for {
 		j := b.next()
 		if j == nil {
 			return
 		}
+		serving = true
 		j.run()
+		serving = false
 	}
 }
 
-// survive starts another goroutine when a handler ended this one (runtime.Goexit).
+// survive starts another goroutine after a handler ended this one (runtime.Goexit).
 func (b *mailbox) survive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.running && b.serving {
-		b.serving = false
-		b.running = b.d.group.Go("mailbox", b.run)
-	}
+	b.running = b.d.boxes.Go(b)
 }
 
 func (b *mailbox) next() *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.serving = len(b.queue) > 0
-	if !b.serving {
+	if len(b.queue) == 0 {
 		b.running = false
 		b.queue = nil
 		b.idle = b.d.clock.now()

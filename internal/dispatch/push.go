@@ -104,13 +104,17 @@ func (d *Dispatcher) pushAway(frontendType, route string, data []byte, uids []st
 }
 
 func (d *Dispatcher) pushLists(frontendType, route string, data []byte, uids []string) ([]string, error) {
-	for len(uids) > 0 {
-		n := min(len(uids), uidsPerMessage)
+	for most := uidsPerMessage; len(uids) > 0; {
+		n := min(len(uids), most)
 		push := &clusterpb.Push{Route: route, Data: data, Uids: uids[:n]}
-		if err := d.client.PushToFrontends(frontendType, push); err != nil {
+		switch err := d.client.PushToFrontends(frontendType, push); {
+		case err == nil:
+			uids = uids[n:]
+		case n > 1 && errs.CodeOf(err) == errs.CodeTooLarge:
+			most = n / 2 // the data leaves less room for uids
+		default:
 			return uids, err
 		}
-		uids = uids[n:]
 	}
 	return nil, nil
 }

@@ -25,6 +25,11 @@ type route struct {
 	metrics atomic.Pointer[metrics.RouteMetrics] // nil until it has series of its own
 }
 
+// concurrent reports whether a handler of this server need not wait for its turn.
+func (r *route) concurrent() bool {
+	return r.local != nil && r.local.method != nil && r.local.method.Concurrent
+}
+
 // endpoint is what runs for a route on this server.
 type endpoint struct {
 	method  *component.Method // nil: there is none, and failure says so

@@ -30,7 +30,8 @@ type target struct {
 	mu       sync.Mutex // guards the fields below
 	inFlight int
 	bounced  uint64   // when the sending began of the latest that came back undelivered
-	waiting  []*Inbox // for a slot or a bounce, in the order they came
+	waiting  []*Inbox // for a slot, in the order they came
+	unsure   []*Inbox // for a bounce
 }
 
 func (d *Dispatcher) target(s *cluster.Server) *target {
@@ -60,7 +61,10 @@ func (t *target) acquire(b *Inbox) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.inFlight >= t.window {
-		t.enqueueLocked(b)
+		if b.awaits != t { // b is locked too
+			b.awaits = t
+			t.waiting = append(t.waiting, b)
+		}
 		return false
 	}
 	t.inFlight++
@@ -74,25 +78,21 @@ func (t *target) take() {
 	t.inFlight++
 }
 
-// cede gives back a slot that was taken and not used.
+// cede gives back a slot without a word: offer follows, when b is not locked.
 func (t *target) cede() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inFlight--
 }
 
-// await has b resumed at the next change.
+// await has b, which is locked, resumed at the next bounce. Its own forwards'
+// outcomes resume it anyway.
 func (t *target) await(b *Inbox) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.enqueueLocked(b)
-}
-
-// enqueueLocked enters b, which is locked too, unless it waits here already.
-func (t *target) enqueueLocked(b *Inbox) {
-	if b.awaits != t {
-		b.awaits = t
-		t.waiting = append(t.waiting, b)
+	if b.unsure != t {
+		b.unsure = t
+		t.unsure = append(t.unsure, b)
 	}
 }
 
@@ -107,18 +107,28 @@ func (t *target) returned() uint64 {
 
 // release gives a slot back and resumes the inbox that may now go on, if any.
 func (t *target) release() {
+	t.cede()
+	t.offer()
+}
+
+// offer resumes the first of those who wait for a slot, if one is free. Who is
+// resumed and takes none offers it on, so that nobody waits beside a free slot.
+func (t *target) offer() {
+	for b := t.nextWaiting(); b != nil && !b.resume(t); {
+		b = t.nextWaiting()
+	}
+}
+
+func (t *target) nextWaiting() *Inbox {
 	t.mu.Lock()
-	t.inFlight--
-	var next *Inbox
-	if len(t.waiting) > 0 && t.inFlight < t.window {
-		next = t.waiting[0]
-		t.waiting[0] = nil
-		t.waiting = t.waiting[1:]
+	defer t.mu.Unlock()
+	if len(t.waiting) == 0 || t.inFlight >= t.window {
+		return nil
 	}
-	t.mu.Unlock()
-	if next != nil {
-		next.resume()
-	}
+	b := t.waiting[0]
+	t.waiting[0] = nil
+	t.waiting = t.waiting[1:]
+	return b
 }
 
 // passOver has the server left out for a while.
@@ -130,10 +140,13 @@ func (t *target) bounce(began uint64) {
 	t.mu.Lock()
 	t.inFlight--
 	t.bounced = max(t.bounced, began)
-	waiting := t.waiting
-	t.waiting = nil
+	waiting, unsure := t.waiting, t.unsure
+	t.waiting, t.unsure = nil, nil
 	t.mu.Unlock()
+	for _, b := range unsure {
+		b.sure()
+	}
 	for _, b := range waiting {
-		b.resume()
+		b.resume(t)
 	}
 }
