@@ -123,6 +123,10 @@ func calls(t *testing.T, h *house) {
 		require.NoError(t, app.RPC(ctx, "match.table.who", &reply, &Greeting{Name: "x"}))
 		require.True(t, strings.HasPrefix(reply.From, "match-"), reply.From)
 		for _, to := range h.all() {
+			if to == app { // without cluster.rpc.server.loopbackenabled
+				require.ErrorContains(t, app.RPC(ctx, to.Server().Type+".table.who", nil, nil, cereus.To(to.Server().ID)), "may be processed locally")
+				continue
+			}
 			got, err := cereus.Call[Greeting](ctx, app, to.Server().Type+".table.who", &Greeting{Name: "y"}, cereus.To(to.Server().ID))
 			require.NoError(t, err)
 			require.Equal(t, Greeting{Name: "y", From: to.Server().ID}, *got)
@@ -169,11 +173,29 @@ func contextTravels(t *testing.T, h *house) {
 }
 
 func notifies(t *testing.T, h *house) {
-	for i, app := range h.all() {
+	for i, app := range slices.Concat(h.fronts, h.rooms) {
 		text := fmt.Sprint("note ", i)
 		require.NoError(t, app.Notify(context.Background(), "match.table.note", []byte(text), cereus.To("match-1")))
 		until(t, text, func() bool { return slices.Contains(h.tables["match-1"].noted(), text) })
 	}
+}
+
+// TestNotifyWaitsForNoResult: only until the call was taken.
+func TestNotifyWaitsForNoResult(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t)
+	b := &table{}
+	w.start(server{kind: "match", game: func(app *cereus.App) {
+		require.NoError(t, app.RegisterRemote(b, component.WithName("table")))
+	}})
+	caller := w.start(server{kind: "room"})
+	sees(t, caller, "match", 1)
+	require.NoError(t, caller.Notify(ctx, "match.table.refuse", nil))
+	require.NoError(t, caller.Notify(ctx, "match.table.hang", nil, cereus.WithTimeout(100*time.Millisecond)))
+	until(t, "the remote ran to the end of its time", func() bool { return slices.Contains(b.noted(), "hang over") })
+	require.ErrorIs(t, caller.Notify(ctx, "match.table.nothing", nil), errs.ErrRouteNotFound)
+	require.ErrorIs(t, caller.Notify(ctx, "nowhere.table.note", nil), errs.ErrNoServer)
 }
 
 func callsAll(t *testing.T, h *house) {

@@ -20,6 +20,7 @@ func TestTwoTabsSurviveTheDeathOfABackend(t *testing.T) {
 	ada, bob := browser.Open(t, c.fronts[0].page), browser.Open(t, c.fronts[1].page)
 
 	enter(ada, "ada", "garden")
+	ada.WaitText("note", "You joined garden.")
 	enter(bob, "bob", "garden")
 	ada.WaitText("note", "bob joined.")
 	ada.WaitText("member", "bob")

@@ -53,7 +53,7 @@ func (d *Door) goodbye(s *session.Session) {
 }
 
 // Shutdown waits for the last goodbyes, which take as long as their calls may.
-func (d *Door) Shutdown(context.Context) error {
+func (d *Door) Shutdown(context.Context) error { //nolint:unparam // component.Stopper has it
 	d.leaving.Wait()
 	return nil
 }

@@ -100,13 +100,15 @@ func (c *Chat) login(ctx context.Context, s *session.Session, name string) error
 	default:
 		return errOther
 	}
-	if err := c.add(ctx, everybody, name); errors.Is(err, group.ErrMemberExists) {
+	free, err := c.add(ctx, everybody, name)
+	if err != nil {
+		return err
+	}
+	if !free {
 		time.Sleep(time.Second) // who took the name just now is about to be bound to it
 		if len(c.absent(ctx, name)) == 0 {
 			return errTaken
 		} // else a frontend crashed, and nobody said goodbye
-	} else if err != nil {
-		return err
 	}
 	if err := s.Bind(ctx, name); err != nil {
 		return errors.Join(err, c.groups.Remove(ctx, everybody, name))
@@ -121,14 +123,14 @@ func (c *Chat) enter(ctx context.Context, s *session.Session, room string) error
 			return err
 		}
 	}
-	added := c.add(ctx, roomGroup(room), s.UID())
-	if but(added, group.ErrMemberExists) != nil {
-		return added
+	newcomer, err := c.add(ctx, roomGroup(room), s.UID())
+	if err != nil {
+		return err
 	}
 	if err := errors.Join(s.Set("room", room), s.Save(ctx)); err != nil { // the client has gone
 		return errors.Join(err, c.exit(ctx, room, s.UID()))
 	}
-	if added != nil {
+	if !newcomer {
 		return nil
 	}
 	return c.tell(ctx, room, "chat.joined", Visitor{Name: s.UID(), Room: room})

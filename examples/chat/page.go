@@ -72,10 +72,13 @@ func (p *Page) config(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]string{
-		"ws":       "ws://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)),
-		"frontend": p.app.Server().ID,
-	})
+	err = json.NewEncoder(w).Encode(struct {
+		WS       string `json:"ws"`
+		Frontend string `json:"frontend"`
+	}{"ws://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)), p.app.Server().ID})
+	if err != nil {
+		panic(http.ErrAbortHandler) // the visitor has gone
+	}
 }
 
 // AfterInit does nothing.

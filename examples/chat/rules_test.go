@@ -33,18 +33,18 @@ func TestRules(t *testing.T) {
 
 	t.Run("rooms", func(t *testing.T) {
 		t.Parallel()
-		max, moritz := connect(t, c.fronts[0].tcp), connect(t, c.fronts[1].tcp)
-		require.ErrorIs(t, max.say("anybody?"), errs.ErrNotFound)
-		max.join(t, "max", "attic")
+		maxi, moritz := connect(t, c.fronts[0].tcp), connect(t, c.fronts[1].tcp)
+		require.ErrorIs(t, maxi.say("anybody?"), errs.ErrNotFound)
+		maxi.join(t, "max", "attic")
 		require.Equal(t, []string{"max", "moritz"}, moritz.join(t, "moritz", "attic").Members)
-		max.wants(t, "chat.joined", `"moritz"`)
+		maxi.wants(t, "chat.joined", `"moritz"`)
 		require.Equal(t, []string{"max", "moritz"}, moritz.join(t, "moritz", "attic").Members, "once more changes nothing")
 		require.Equal(t, []string{"moritz"}, moritz.join(t, "moritz", "porch").Members)
-		max.wants(t, "chat.left", `"moritz"`)
+		maxi.wants(t, "chat.left", `"moritz"`)
 		require.NoError(t, moritz.try("room.chat.leave", nil))
 		require.NoError(t, moritz.try("room.chat.leave", nil))
 		require.ErrorIs(t, moritz.say("anybody?"), errs.ErrNotFound)
-		require.Equal(t, []string{"max"}, max.join(t, "max", "porch").Members)
+		require.Equal(t, []string{"max"}, maxi.join(t, "max", "porch").Members)
 	})
 
 	t.Run("history", func(t *testing.T) {

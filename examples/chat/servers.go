@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,9 +32,9 @@ type spec struct {
 
 // everything is the four servers of one process. Ports that others use are
 // replaced by free ones.
-func everything(host string, infra *embedded.Cluster) []spec {
+func everything(ctx context.Context, host string, infra *embedded.Cluster) []spec {
 	etcd := strings.Join(infra.EtcdEndpoints(), ",")
-	at := func(port string) string { return freeAddress(host, port) }
+	at := func(port string) string { return freeAddress(ctx, host, port) }
 	return []spec{
 		{server: "room-1", etcd: etcd, nats: infra.NATSURL()},
 		{server: "room-2", etcd: etcd, nats: infra.NATSURL()},
@@ -43,9 +44,9 @@ func everything(host string, infra *embedded.Cluster) []spec {
 }
 
 // freeAddress is host with port, or with port 0, a free one, if port is in use.
-func freeAddress(host, port string) string {
+func freeAddress(ctx context.Context, host, port string) string {
 	wanted := net.JoinHostPort(host, port)
-	listener, err := net.Listen("tcp", wanted)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", wanted)
 	if err != nil {
 		return net.JoinHostPort(host, "0")
 	}
@@ -189,7 +190,7 @@ func (s *servers) welcome(out io.Writer) {
 	var text strings.Builder
 	for _, page := range s.pages {
 		addrs := page.app.Addrs()
-		fmt.Fprintf(&text, "  %-12s open http://%s   (ws://%s, tcp://%s)\n", page.app.Server().ID, page.Addr(), addrs[0], addrs[1])
+		fmt.Fprintf(&text, "  %-12s open http://%s   (ws://%s, tcp://%s)\n", page.app.Server().ID, shown(page.Addr()), shown(addrs[0]), shown(addrs[1]))
 	}
 	for _, app := range s.apps {
 		if !app.Server().Frontend {
@@ -197,4 +198,13 @@ func (s *servers) welcome(out io.Writer) {
 		}
 	}
 	_, _ = fmt.Fprintf(out, "The chat is open:\n\n%s\nCtrl-C ends it.\n", text.String())
+}
+
+// shown is an address that a client on this machine can use.
+func shown(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 }

@@ -27,16 +27,16 @@ func (c *Chat) tell(ctx context.Context, room, what string, payload any) error {
 	return err
 }
 
-// add adds name to a group, which it makes when it is not there.
-func (c *Chat) add(ctx context.Context, to, name string) error {
-	err := c.groups.Add(ctx, to, name)
-	if !errors.Is(err, group.ErrNotFound) {
-		return err
+// add adds name to a group, which it makes when it is not there, and reports
+// false for one who was a member already.
+func (c *Chat) add(ctx context.Context, to, name string) (added bool, err error) {
+	err = c.groups.Add(ctx, to, name)
+	if errors.Is(err, group.ErrNotFound) {
+		if err = but(c.groups.Create(ctx, to), group.ErrExists); err == nil {
+			err = c.groups.Add(ctx, to, name)
+		}
 	}
-	if err := but(c.groups.Create(ctx, to), group.ErrExists); err != nil {
-		return err
-	}
-	return c.groups.Add(ctx, to, name)
+	return err == nil, but(err, group.ErrMemberExists)
 }
 
 // members lists who is in the room. Those whose frontend crashed, so that

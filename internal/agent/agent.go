@@ -37,11 +37,12 @@ type Agent struct {
 	player atomic.Pointer[player] // nil until the handshake
 	out    writeQueue
 
-	state   state        // of the reading goroutine only
-	flow    *flow        // of the reading goroutine only; nil: not limited
-	seen    atomic.Int64 // when the last packet came, on the host's clock
-	waiting atomic.Bool  // the reader waits for room in the inbox
-	stopped atomic.Bool  // the reader takes nothing more
+	state   state                         // of the reading goroutine only
+	flow    *flow                         // of the reading goroutine only; nil: not limited
+	seen    atomic.Int64                  // when the last packet came, on the host's clock
+	waiting atomic.Bool                   // the reader waits for room in the inbox
+	stopped atomic.Bool                   // the reader takes nothing more
+	halted  atomic.Pointer[chan struct{}] // closed when the reader stopped; nil unless asked to
 	ended   atomic.Bool
 	beat    slotEntry
 }
@@ -105,6 +106,9 @@ func (a *Agent) readEnded(err error) string {
 		a.sayLast(ReasonHandshake)
 		return ReasonHandshake
 	case p != nil && a.stopped.Load():
+		if halted := a.halted.Load(); halted != nil {
+			close(*halted)
+		}
 		<-p.session.Context().Done() // Drain closes it
 		return ReasonShutdown
 	case p != nil && errors.Is(err, io.EOF):
@@ -117,6 +121,9 @@ func (a *Agent) readEnded(err error) string {
 		return ReasonLeft
 	}
 	reason := reasonOf(err)
+	if why, ok := a.out.closedFor(); ok {
+		reason = why // the reader heard of it before the session did
+	}
 	if reason == ReasonProtocol {
 		a.host.Metrics.ProtocolError(kindOf(err))
 	}
@@ -176,7 +183,7 @@ func (a *Agent) acknowledge() error {
 	a.conn.Established()
 	err := a.conn.SetReadDeadline(time.Time{})
 	if a.stopped.Load() { // stopReading may have set its deadline before this took it off
-		a.stopReading()
+		err = a.interrupt()
 	}
 	return err
 }

@@ -120,8 +120,28 @@ func (a *Agent) closeAfterWrites(reason string) {
 	a.end(reason)
 }
 
-// stopReading has the reader take no further packets; those that it took are answered.
+// stopReading has the reader take no further packets from the socket. Only the
+// first call counts.
 func (a *Agent) stopReading() {
-	a.stopped.Store(true)
-	_ = a.conn.SetReadDeadline(a.host.clock) // the past; fails only on a closed connection
+	halted := make(chan struct{})
+	if a.halted.CompareAndSwap(nil, &halted) {
+		a.stopped.Store(true)
+		_ = a.interrupt() // fails only on a closed connection
+	}
+}
+
+// interrupt ends a wait for packets by a deadline in the past.
+func (a *Agent) interrupt() error { return a.conn.SetReadDeadline(a.host.clock) }
+
+// drain waits, after stopReading, until the packets that were taken have their
+// outcomes. It reports false when ctx ended before.
+func (a *Agent) drain(ctx context.Context) bool {
+	p := a.player.Load()
+	select {
+	case <-*a.halted.Load():
+	case <-p.session.Context().Done():
+	case <-ctx.Done():
+		return false
+	}
+	return p.inbox.Drain(ctx) == nil
 }

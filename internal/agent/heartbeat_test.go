@@ -130,7 +130,9 @@ func TestS18_RequestsInFlightHaveFiveSecondsAfterEOF(t *testing.T) {
 					case <-s.Context().Done():
 					}
 				}()
-				require.Equal(t, ReasonLeft, closed(t, s))
+				if reason := closed(t, s); works > drainTime { // else the answer may find the pipe closed
+					require.Equal(t, ReasonLeft, reason)
+				}
 				require.Equal(t, min(works, drainTime), time.Since(begin))
 			})
 		})
@@ -169,13 +171,12 @@ func TestSilenceBehindAFullMailbox(t *testing.T) {
 	c := r.dialTCP()
 	c.handshake()
 	s := r.session()
-	fill := func(id uint64) {
-		for range 12 { // beyond the mailbox, so that the reader waits
-			id++
-			c.request(id, "svc.block", "x")
+	fill := func() { // one is served, eight wait, and the reader holds the last
+		for id := range uint64(10) {
+			c.request(id+1, "svc.block", "x")
 		}
 	}
-	fill(0)
+	fill()
 	begin := time.Now()
 	require.Equal(t, ReasonTimeout, closed(t, s))
 	require.GreaterOrEqual(t, time.Since(begin), 390*time.Millisecond)
@@ -183,7 +184,7 @@ func TestSilenceBehindAFullMailbox(t *testing.T) {
 	c = r.dialTCP()
 	c.handshake()
 	s = r.session()
-	fill(0)
+	fill()
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -114,7 +114,7 @@ func (h *Host) Drain(ctx context.Context) {
 		a.stopReading()
 	}
 	for _, a := range agents {
-		if p := a.player.Load(); p.inbox.Drain(ctx) != nil {
+		if !a.drain(ctx) {
 			break // out of time: the rest is closed as it is
 		}
 	}

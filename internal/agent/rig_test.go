@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,15 +115,17 @@ func closed(t testing.TB, s *session.Session) string {
 
 // game is what the clients of a rig can call.
 type game struct {
-	gate   chan struct{} // svc.block waits for it
-	opened sync.Once
-	mu     sync.Mutex // guards notes
-	notes  []string
+	blocked atomic.Int64  // calls of svc.block that began
+	gate    chan struct{} // svc.block waits for it
+	opened  sync.Once
+	mu      sync.Mutex // guards notes
+	notes   []string
 }
 
 func (g *game) Routes(r *component.Routes) {
 	component.HandleRaw(r, "echo", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
 	component.HandleRaw(r, "block", func(ctx context.Context, b []byte) ([]byte, error) {
+		g.blocked.Add(1)
 		select {
 		case <-g.gate:
 			return b, nil
@@ -221,14 +224,15 @@ func (r *rig) dialTCP() *client {
 	return newClient(r.t, r.dialRaw())
 }
 
-// dialRaw connects a client that reads nothing by itself and whose socket holds little.
+// dialRaw connects a client that reads nothing by itself and whose socket holds
+// some 256 KiB: with less the kernel's timers make a reader crawl.
 func (r *rig) dialRaw() *net.TCPConn {
 	r.t.Helper()
 	nc, err := net.DialTimeout("tcp", r.acc.Addr().String(), patience)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { _ = nc.Close() })
 	tcp := nc.(*net.TCPConn)
-	require.NoError(r.t, tcp.SetReadBuffer(4<<10))
+	require.NoError(r.t, tcp.SetReadBuffer(256<<10))
 	require.NoError(r.t, tcp.SetDeadline(time.Now().Add(2*patience)))
 	return tcp
 }

@@ -81,15 +81,22 @@ func (w *wheel) remove(a *Agent) {
 	a.beat.prev, a.beat.next = nil, nil
 }
 
+// run goes by the clock, at most one turn behind: a ticker drops the ticks that a
+// busy machine takes too late, and every heartbeat would be late by all of them.
 func (w *wheel) run(ctx context.Context) {
-	tick := time.NewTicker(w.interval / slots)
+	step := w.interval / slots
+	tick := time.NewTicker(step)
 	defer tick.Stop()
+	start, served := time.Now(), 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			w.serve(w.next())
+			due := int(time.Since(start) / step)
+			for served = max(served, due-slots); served < due; served++ {
+				w.serve(w.next())
+			}
 		}
 	}
 }

@@ -277,6 +277,13 @@ func (q *writeQueue) finish() bool {
 	return !q.closed
 }
 
+// closedFor is why the queue was closed, if it was.
+func (q *writeQueue) closedFor() (string, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.reason, q.closed
+}
+
 // awaitLast waits for the frames that linger, within the write deadline: the
 // acceptor closes a connection as soon as its reader returns.
 func (q *writeQueue) awaitLast() {

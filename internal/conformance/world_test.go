@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"io"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,9 +69,7 @@ func (w *world) config(overrides map[string]any) *config.Config {
 		"cluster.sd.etcd.endpoints":              w.infra.EtcdEndpoints(),
 		"cluster.sd.etcd.shutdown.delay":         "1ms",
 	}
-	for k, v := range overrides {
-		all[k] = v
-	}
+	maps.Copy(all, overrides)
 	c, _, err := config.Load(config.Options{
 		Root: config.PitayaRoot, Env: func() []string { return nil }, Overrides: all,
 	})

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nuid"
+
 	"github.com/cereus-game/cereus/errs"
 )
 
@@ -14,10 +16,29 @@ import (
 type Call struct {
 	Route string // as received
 	meta  metadata
+
+	// The facts of a call that began with a client's message are made up only
+	// when somebody asks: most handlers never do.
+	clock *clock        // nil: meta has them
+	began time.Duration // when the message was read, on the clock
+	once  sync.Once
 }
 
 // RequestID is the correlation id that all calls of one client request share.
-func (c *Call) RequestID() string { return c.meta.requestID }
+func (c *Call) RequestID() string { return c.facts().requestID }
+
+// facts is what the call passes on to others.
+func (c *Call) facts() *metadata {
+	if c.clock != nil {
+		c.once.Do(c.begin)
+	}
+	return &c.meta
+}
+
+func (c *Call) begin() {
+	c.meta.requestID = nuid.Next()
+	c.meta.startTime = startAt(time.Now().Add(c.began - c.clock.now()))
+}
 
 type callKey struct{}
 
@@ -43,12 +64,12 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	var s scanned
-	if key == "" || s.set(key, nil, true) || s.set(key, nil, false) {
+	if key == "" || s.set(key, "", true) || s.set(key, "", false) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
 	}
 	next := &Call{}
 	if from != nil {
-		*next = *from
+		next.Route, next.meta = from.Route, *from.facts()
 	}
 	next.meta.others = make(map[string]json.RawMessage, 1)
 	if from != nil {

@@ -89,13 +89,17 @@ func (j *job) fail(err error) {
 	}})
 }
 
-func (j *job) execute() ([]byte, error) {
+func (j *job) execute() (data []byte, err error) {
+	defer j.d.guard(&err)
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
 	deadline, err := j.deadline()
 	if err != nil {
 		return nil, err
+	}
+	if j.session == nil && j.notify() { // of a server, which waits only until it was taken
+		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
 	ctx := &callContext{
 		Context: j.base(), deadline: deadline,

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nuid"
-
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/metrics"
@@ -79,7 +77,8 @@ func (b *Inbox) conclude(m *message, data []byte, err error) {
 	b.out.Respond(m.id, data, asError(err), b.more())
 }
 
-func (b *Inbox) execute(m *message) ([]byte, error) {
+func (b *Inbox) execute(m *message) (data []byte, err error) {
+	defer b.d.guard(&err)
 	e := m.route.local
 	if e.method == nil {
 		return nil, e.failure
@@ -87,15 +86,31 @@ func (b *Inbox) execute(m *message) ([]byte, error) {
 	if e.method.Kind == component.KindNotify && m.id != 0 && !m.notify {
 		return nil, errs.ErrNotifyRoute
 	}
-	ctx := &callContext{Context: b.session.Context(), call: Call{
-		Route: m.route.full,
-		meta:  metadata{requestID: nuid.Next(), startTime: startNow()},
-	}}
+	ctx := &callContext{Context: b.session.Context(), call: Call{Route: m.route.full, clock: &b.d.clock, began: m.at}}
 	out, err := b.d.invoke(ctx, e, m.data)
 	if err != nil || m.id == 0 || m.notify {
 		return nil, err
 	}
 	return e.method.Encode(out, b.d.Serializer)
+}
+
+// guard gives err the form that travels, and makes an error of a panic: encoding
+// a reply, and asking an error for its text, call methods of the application.
+func (d *Dispatcher) guard(err *error) {
+	if p := recover(); p != nil {
+		*err = d.panicked(p)
+	} else if *err != nil {
+		*err = d.coded(*err)
+	}
+}
+
+func (d *Dispatcher) coded(err error) (coded error) {
+	defer func() {
+		if p := recover(); p != nil {
+			coded = d.panicked(p)
+		}
+	}()
+	return errs.From(err)
 }
 
 // invoke decodes the argument and runs the handler inside its pipeline.

@@ -2,10 +2,12 @@ package dispatch
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cereus-game/cereus/constants"
@@ -80,20 +82,21 @@ func parseTimeout(text string) (time.Duration, error) {
 // numbers with well-known keys, without building a map. It reports false for anything else.
 func scanMetadata(b []byte) (scanned, bool) {
 	var s scanned
-	if len(b) < 2 || b[0] != '{' {
+	if len(b) < 2 || b[0] != '{' || !plain(b) {
 		return s, false
 	}
-	if string(b) == "{}" {
+	text := string(b) // what is kept are parts of it
+	if text == "{}" {
 		return s, true
 	}
-	rest := b[1:]
+	rest := text[1:]
 	for {
 		key, after, ok := scanString(rest)
 		if !ok || len(after) == 0 || after[0] != ':' {
 			return s, false
 		}
 		value, after, isString, ok := scanValue(after[1:])
-		if !ok || !s.set(string(key), value, isString) || len(after) == 0 {
+		if !ok || !s.set(key, value, isString) || len(after) == 0 {
 			return s, false
 		}
 		switch {
@@ -108,52 +111,67 @@ func scanMetadata(b []byte) (scanned, bool) {
 }
 
 // set stores a well-known key and reports false for a key that must pass through.
-func (s *scanned) set(key string, value []byte, isString bool) bool {
+func (s *scanned) set(key, value string, isString bool) bool {
 	switch key {
 	case constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey:
 		return isString // replaced at every hop
 	case constants.RequestIDKey:
-		s.requestID = string(value)
+		s.requestID = value
 		return isString
 	case constants.TimeoutKey:
-		s.timeoutText, s.hasTimeout = string(value), true
+		s.timeoutText, s.hasTimeout = value, true
 		return isString
 	case constants.StartTimeKey:
-		s.startTime = string(value)
+		s.startTime = value
 		return !isString
 	}
 	return false
 }
 
-// scanString reads a quoted string without escapes.
-func scanString(b []byte) (text, rest []byte, ok bool) {
-	if len(b) == 0 || b[0] != '"' {
-		return nil, nil, false
+// plain reports whether b is ASCII without control characters and without the
+// escapes of JSON, looking at eight bytes at a time.
+func plain(b []byte) bool {
+	if bytes.IndexByte(b, '\\') >= 0 {
+		return false
 	}
-	end := bytes.IndexByte(b[1:], '"')
-	if end < 0 {
-		return nil, nil, false
-	}
-	text = b[1 : 1+end]
-	for _, c := range text {
-		if c == '\\' || c < ' ' || c >= 0x80 {
-			return nil, nil, false
+	const tops, spaces = 0x8080808080808080, 0x2020202020202020
+	for ; len(b) >= 8; b = b[8:] {
+		v := binary.LittleEndian.Uint64(b)
+		if (v|(v-spaces))&tops != 0 { // a byte below a space borrows into its top bit
+			return false
 		}
 	}
-	return text, b[2+end:], true
+	for _, c := range b {
+		if c < ' ' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// scanString reads a quoted string of plain text.
+func scanString(in string) (text, rest string, ok bool) {
+	if in == "" || in[0] != '"' {
+		return "", "", false
+	}
+	end := strings.IndexByte(in[1:], '"')
+	if end < 0 {
+		return "", "", false
+	}
+	return in[1 : 1+end], in[2+end:], true
 }
 
 // scanValue reads a plain string or an unsigned integer.
-func scanValue(b []byte) (value, rest []byte, isString, ok bool) {
-	if len(b) > 0 && b[0] == '"' {
-		value, rest, ok = scanString(b)
+func scanValue(in string) (value, rest string, isString, ok bool) {
+	if in != "" && in[0] == '"' {
+		value, rest, ok = scanString(in)
 		return value, rest, true, ok
 	}
 	n := 0
-	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+	for n < len(in) && in[n] >= '0' && in[n] <= '9' {
 		n++
 	}
-	return b[:n], b[n:], false, n > 0 && (n == 1 || b[0] != '0')
+	return in[:n], in[n:], false, n > 0 && (n == 1 || in[0] != '0')
 }
 
 // collect takes the well-known keys out of all and keeps the rest.
@@ -274,4 +292,6 @@ func formatTimeout(d time.Duration) string {
 }
 
 // startNow is the value of req-start-time for a call that begins here.
-func startNow() string { return strconv.FormatInt(time.Now().UnixNano(), 10) }
+func startNow() string { return startAt(time.Now()) }
+
+func startAt(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }

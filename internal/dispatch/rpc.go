@@ -150,7 +150,7 @@ func inherited(ctx context.Context) (metadata, string) {
 	if c == nil {
 		return metadata{requestID: nuid.Next(), startTime: startNow()}, ""
 	}
-	meta := c.meta
+	meta := *c.facts()
 	if meta.requestID == "" {
 		meta.requestID, meta.startTime = nuid.Next(), startNow()
 	}

@@ -179,6 +179,7 @@ let frontend = '';
 let me = null; // {name, room} while this page is in a room, also while it is being reconnected
 let inside = false; // whether the server knows that we are in the room
 let rejoining = false;
+let early = null; // pushes that came while we are being let in, which the answer may or may not know of
 let unread = 0;
 
 function showState() {
@@ -222,7 +223,13 @@ function show(chatting) {
 /** Asks to be let into the room and shows what the server tells about it. */
 async function enter({ name, room }) {
   const before = me;
-  const answer = await client.request('room.chat.join', { name, room });
+  const came = early = [];
+  let answer;
+  try {
+    answer = await client.request('room.chat.join', { name, room });
+  } finally {
+    if (early === came) early = null;
+  }
   if (me !== before) return; // left meanwhile
   const back = me !== null;
   const moved = back && me.server !== answer.server;
@@ -234,6 +241,7 @@ async function enter({ name, room }) {
   members.add(me.name);
   for (const message of answer.history ?? []) log.message(message, me.name);
   log.note(back ? `You are back${moved ? `, by way of ${me.server}` : ''}.` : `You joined ${me.room}.`);
+  for (const take of came) take();
   ui.where.textContent = answer.server ? `${answer.server} let you in; you came through ${frontend}.` : '';
   showMembers();
   showState();
@@ -291,6 +299,15 @@ async function send(draft, again = true) {
   }
 }
 
+/** Listens to a push of the room. */
+function onRoom(c, route, take) {
+  c.on(route, (push) => {
+    const taken = () => { if (push.room === me?.room) take(push); };
+    if (early) early.push(taken);
+    else taken();
+  });
+}
+
 function listen(c) {
   c.on('state', (state) => {
     if (state !== 'open') inside = false;
@@ -303,22 +320,21 @@ function listen(c) {
     showState();
   });
   c.on('error', (e) => console.warn('chat:', e.message));
-  c.on('chat.message', (m) => {
-    if (!me || m.room !== me.room) return;
+  onRoom(c, 'chat.message', (m) => {
     log.message(m, me.name);
     if (document.hidden && m.from !== me.name) {
       unread++;
       showTitle();
     }
   });
-  c.on('chat.joined', ({ room, name }) => {
-    if (!me || room !== me.room || members.has(name)) return;
+  onRoom(c, 'chat.joined', ({ name }) => {
+    if (members.has(name)) return;
     members.add(name);
     showMembers();
     log.note(`${name} joined.`);
   });
-  c.on('chat.left', ({ room, name }) => {
-    if (!me || room !== me.room || name === me.name || !members.delete(name)) return;
+  onRoom(c, 'chat.left', ({ name }) => {
+    if (name === me.name || !members.delete(name)) return;
     showMembers();
     log.note(`${name} left.`);
   });

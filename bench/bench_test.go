@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, median(nil))
+	require.InDelta(t, 2, median([]float64{9, 1, 2}), 0)
+	require.InDelta(t, 2.5, median([]float64{9, 1, 2, 3}), 0)
+}
+
+func TestRowBesideItsLimit(t *testing.T) {
+	t.Parallel()
+	limit := &row{Name: "limit", Runs: []float64{100, 200, 100}}
+	r := (&row{Name: "measured", Unit: "req/s", Runs: []float64{50, 150, 95}}).beside(limit, 0.7)
+	r.AtMost = 90
+	r.compare()
+	require.Equal(t, []float64{0.5, 0.75, 0.95}, r.Limits[0].Ratios)
+
+	var out bytes.Buffer
+	require.NoError(t, writeTable(&out, []*row{limit, r}))
+	require.Contains(t, out.String(), "0.75 (0.50..0.95) of limit")
+	require.Contains(t, out.String(), "above 0.7: reached")
+	require.Contains(t, out.String(), "at most 90: MISSED")
+}
+
+func TestFramesAreCut(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 64, 125, 126, 300} {
+		packet, err := requestPacket(1, routeEcho, bytes.Repeat([]byte{'x'}, size))
+		require.NoError(t, err)
+		got, n := cutPacket(append(bytes.Clone(packet), "rest"...))
+		require.Equal(t, packet, got)
+		require.Len(t, packet, n)
+		_, n = cutPacket(packet[:len(packet)-1])
+		require.Zero(t, n)
+
+		frame := unmasked(appendFrame(nil, packet))
+		got, n = cutFrame(frame)
+		require.Equal(t, packet, got)
+		require.Len(t, frame, n)
+		_, n = cutFrame(frame[:len(frame)-1])
+		require.Zero(t, n)
+	}
+}
+
+// unmasked is a client's frame as a server would send it.
+func unmasked(frame []byte) []byte {
+	header := 2
+	if frame[1]&0x7f == 126 {
+		header = 4
+	}
+	out := append([]byte{}, frame[:header]...)
+	out[1] &^= 0x80
+	for i, c := range frame[header+4:] {
+		out = append(out, c^frame[header+i%4])
+	}
+	return out
+}
+
+func TestAnswersThatCount(t *testing.T) {
+	t.Parallel()
+	n, err := countData([]byte{4, 0, 0, 2, flagResponse, 1}, flagResponse)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	n, err = countData([]byte{3, 0, 0, 0}, flagResponse)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	_, err = countData([]byte{4, 0, 0, 2, flagResponse | 0x20, 1}, flagResponse)
+	require.ErrorIs(t, err, errRefused)
+	_, err = countData([]byte{5, 0, 0, 0}, flagResponse)
+	require.ErrorIs(t, err, errRefused)
+}
+
+func TestEveryServerAnswersTheLoad(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server, err := newServer(serverSettings{Type: typeFront})
+	require.NoError(t, err)
+	at, err := server.start(ctx)
+	require.NoError(t, err)
+	each, err := startBare(ctx, bareSettings{Write: writeEach})
+	require.NoError(t, err)
+	burst, err := startBare(ctx, bareSettings{Write: writeBurst})
+	require.NoError(t, err)
+	for _, to := range []target{
+		{each.listener.Addr().String(), bareEcho}, {burst.listener.Addr().String(), bareEcho},
+		{at.TCP, overTCP}, {at.WS, overWS},
+	} {
+		got, err := runEcho(ctx, echoLoad{
+			Target: to, Route: routeEcho, Conns: 3, InFlight: 4, Payload: 64, Time: 50 * time.Millisecond,
+		})
+		require.NoError(t, err)
+		require.Positive(t, got.Total)
+		got, err = runFan(ctx, fanLoad{Target: to, Members: 5, Payload: 128, Time: 50 * time.Millisecond})
+		require.NoError(t, err)
+		require.Positive(t, got.Total)
+	}
+	var idle idlers
+	n, err := idle.open(ctx, idleLoad{Target: target{at.TCP, overTCP}, Conns: 10})
+	require.NoError(t, err)
+	require.Equal(t, 10, n)
+	_, err = idle.close(ctx, struct{}{})
+	require.NoError(t, err)
+	require.NoError(t, each.stop(ctx))
+	require.NoError(t, burst.stop(ctx))
+	require.NoError(t, server.app.Shutdown(ctx))
+}
+
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	known := commands{"double": does(func(_ context.Context, n int) (int, error) { return 2 * n, nil })}
+	var out bytes.Buffer
+	in := strings.NewReader(`{"do":"double","args":21}{"do":"nothing"}{"do":"double","args":"x"}`)
+	require.NoError(t, obey(context.Background(), in, &out, known))
+	answers := json.NewDecoder(&out)
+	var a answer
+	require.NoError(t, answers.Decode(&a))
+	require.JSONEq(t, "42", string(a.Result))
+	for range 2 {
+		a = answer{}
+		require.NoError(t, answers.Decode(&a))
+		require.NotEmpty(t, a.Error)
+	}
+}

@@ -1,0 +1,277 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/session"
+)
+
+// joined makes a client that has shaken hands and reads nothing from now on.
+func (r *rig) joined() (*net.TCPConn, *session.Session) {
+	r.t.Helper()
+	nc := r.dialRaw()
+	all := append(encoded(r.t, protocol.PacketHandshake, hello), encoded(r.t, protocol.PacketHandshakeAck, "")...)
+	_, err := nc.Write(all)
+	require.NoError(r.t, err)
+	p, err := readPacket(nc)
+	require.NoError(r.t, err)
+	require.Equal(r.t, protocol.PacketHandshake, p.kind)
+	return nc, r.session()
+}
+
+// numbered is a payload of n bytes that begins with number.
+func numbered(number uint32, n int) []byte {
+	return binary.BigEndian.AppendUint32(make([]byte, 0, n), number)[:n]
+}
+
+func pushed(t testing.TB, data []byte) []byte {
+	t.Helper()
+	return encodedMessage(t, protocol.Message{Type: protocol.MessagePush, Route: "p", Data: data})
+}
+
+// overfill pushes to s, whose client does not read, until that is refused, and
+// returns what was accepted as it should be on the wire.
+func overfill(t testing.TB, s *session.Session, size int) []byte {
+	t.Helper()
+	var stream []byte
+	for number := uint32(0); ; number++ {
+		data := numbered(number, size)
+		if err := s.Push(context.Background(), "p", data); err != nil {
+			return stream
+		}
+		stream = append(stream, pushed(t, data)...)
+		require.Less(t, len(stream), 64<<20, "never refused")
+	}
+}
+
+// readRest is everything up to the end of the stream, by FIN or by reset.
+func readRest(t testing.TB, nc net.Conn) []byte {
+	t.Helper()
+	b, err := io.ReadAll(nc)
+	if ne, ok := err.(net.Error); ok {
+		require.False(t, ne.Timeout(), "not closed")
+	}
+	return b
+}
+
+// wholeFrames checks that nothing follows a torn frame: got is how stream began.
+func wholeFrames(t testing.TB, stream, got []byte) {
+	t.Helper()
+	require.True(t, bytes.HasPrefix(stream, got), "%d bytes came that were not sent like this", len(got))
+}
+
+func TestS11_SlowReaderIsClosedAtTheCap(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*HostParams){
+		"messages": func(p *HostParams) { p.QueueMessages = 16 },
+		"bytes":    func(p *HostParams) { p.QueueBytes = 128 << 10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), change, func(p *HostParams) { p.WriteTimeout = time.Hour })
+			nc, s := r.joined()
+			begin := time.Now()
+			stream := overfill(t, s, 16<<10)
+			require.Equal(t, ReasonSlow, closed(t, s))
+			require.Less(t, time.Since(begin), patience)
+			require.Zero(t, r.host.Pool.Count())
+			wholeFrames(t, stream, readRest(t, nc))
+		})
+	}
+}
+
+func TestS11_NothingIsLostBelowTheCap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
+		p.QueueMessages, p.QueueBytes, p.WriteTimeout = 1<<20, 64<<20, time.Hour
+	})
+	nc, s := r.joined()
+	const count, size = 1500, 8 << 10 // more than the kernel takes
+	for number := range uint32(count) {
+		require.NoError(t, s.Push(t.Context(), "p", numbered(number, size)))
+	}
+	in := bufio.NewReader(nc)
+	for number := range uint32(count) {
+		p, err := readPacket(in)
+		require.NoError(t, err)
+		m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+		require.NoError(t, err)
+		require.Equal(t, numbered(number, size), m.Data)
+	}
+	require.NoError(t, s.Context().Err())
+}
+
+// Responses, pushes and shared packets of many goroutines stay whole, and in
+// the order of each of them.
+func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.QueueBytes = 1<<20, 64<<20 })
+	nc, s := r.joined()
+	a := s.Entity().(*Agent)
+	const writers, each = 8, 500
+	var all sync.WaitGroup
+	for w := range uint32(writers) {
+		all.Go(func() {
+			for n := range uint32(each) {
+				data := numbered(n, 16+int(n%300))
+				switch route := string(rune('a' + w)); w % 3 {
+				case 0:
+					_ = a.Push(context.Background(), route, data)
+				case 1:
+					_ = a.WritePacket(encodedMessage(t, protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}))
+				default:
+					a.Respond(uint64(w), data, nil, n%2 == 0)
+				}
+			}
+		})
+	}
+	in, next := bufio.NewReader(nc), make(map[string]uint32)
+	for range writers * each {
+		p, err := readPacket(in)
+		require.NoError(t, err)
+		m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+		require.NoError(t, err)
+		if m.Type == protocol.MessageResponse {
+			m.Route = string(rune('a' + m.ID))
+		}
+		n := next[m.Route]
+		require.Equal(t, numbered(n, 16+int(n%300)), m.Data, "of %s", m.Route)
+		next[m.Route]++
+	}
+	all.Wait()
+}
+
+func TestS12_ABlockedWriteEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
+		p.QueueMessages, p.QueueBytes, p.WriteTimeout = 1<<20, 64<<20, 300*time.Millisecond
+	})
+	nc, s := r.joined()
+	var stream []byte
+	for number := uint32(0); len(stream) < 12<<20; number++ {
+		data := numbered(number, 64<<10)
+		if s.Push(t.Context(), "p", data) != nil {
+			break
+		}
+		stream = append(stream, pushed(t, data)...)
+	}
+	require.Equal(t, ReasonSlow, closed(t, s))
+	require.Error(t, s.Push(t.Context(), "p", []byte("after")))
+	got := readRest(t, nc)
+	require.Less(t, len(got), len(stream), "nothing was torn: the test shows nothing")
+	wholeFrames(t, stream, got)
+}
+
+func TestKickComesBehindWhatIsQueued(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.QueueBytes = 1<<20, 64<<20 })
+	for _, reason := range []string{"", `spam "again"`} {
+		nc, s := r.joined()
+		var want []byte
+		for number := range uint32(300) { // more than the kernel takes at once
+			data := numbered(number, 32<<10)
+			require.NoError(t, s.Push(t.Context(), "p", data))
+			want = append(want, pushed(t, data)...)
+		}
+		require.NoError(t, s.Kick(t.Context(), reason))
+		require.Equal(t, ReasonKicked, closed(t, s))
+		got, err := io.ReadAll(nc)
+		require.NoError(t, err)
+		require.True(t, bytes.HasPrefix(got, want))
+		body := ""
+		if reason != "" {
+			body = `{"reason":"spam \"again\""}`
+		}
+		require.Equal(t, encoded(t, protocol.PacketKick, body), got[len(want):])
+	}
+}
+
+func TestKickFromAHandler(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"))
+	c := r.dialTCP()
+	c.handshake()
+	c.request(1, "svc.kickme", "")
+	require.Equal(t, protocol.PacketKick, c.next().kind)
+	require.Equal(t, io.EOF, c.end())
+}
+
+func TestS15_KickOfABlockedClientSucceedsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
+		p.QueueMessages, p.QueueBytes, p.WriteTimeout = 1<<20, 64<<20, 500*time.Millisecond
+	})
+	nc, s := r.joined()
+	var stream []byte
+	for number := range uint32(160) {
+		data := numbered(number, 64<<10)
+		require.NoError(t, s.Push(t.Context(), "p", data))
+		stream = append(stream, pushed(t, data)...)
+	}
+	begin := time.Now()
+	require.NoError(t, s.Kick(t.Context(), ""))
+	require.Less(t, time.Since(begin), 400*time.Millisecond, "the kick waited for the client")
+	_, found := r.host.Pool.ByID(s.ID())
+	require.False(t, found)
+	// The connection goes within the write deadline, too.
+	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
+	require.Less(t, time.Since(begin), 10*time.Second)
+	got := readRest(t, nc)
+	wholeFrames(t, append(stream, encoded(t, protocol.PacketKick, "")...), got)
+}
+
+func TestS13_CloseInEveryWayAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"))
+	for range 50 {
+		nc, s := r.joined()
+		a := s.Entity().(*Agent)
+		var hooks, all sync.WaitGroup
+		hooks.Add(1)
+		s.OnClose(func(s *session.Session) {
+			s.Close("again")
+			_ = s.Kick(context.Background(), "again")
+			hooks.Done() // panics the second time
+		})
+		for _, end := range []func(){
+			func() { s.Close(ReasonKicked) },
+			func() { _ = s.Kick(context.Background(), "x") },
+			a.Replace,
+			func() { a.abort(ReasonTimeout) },
+			func() { _ = s.Push(context.Background(), "p", []byte("x")) },
+			func() { _ = nc.CloseWrite() },
+			func() { a.closeAfterWrites(ReasonShutdown) },
+			func() { _ = nc.Close() },
+		} {
+			all.Go(end)
+		}
+		all.Wait()
+		hooks.Wait()
+		require.Eventually(t, func() bool {
+			return r.host.Pool.Count() == 0 && r.acc.(*acceptor.TCP).Connections() == 0
+		}, patience, tick)
+	}
+}
+
+func TestAResetCancelsTheHandler(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"))
+	nc, s := r.joined()
+	_, err := nc.Write(encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: 1, Route: "svc.block"}))
+	require.NoError(t, err)
+	require.NoError(t, nc.SetLinger(0))
+	require.NoError(t, nc.Close())
+	require.Equal(t, ReasonBroken, closed(t, s))
+}

@@ -1,0 +1,65 @@
+package cereus_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/client"
+	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/session"
+)
+
+func TestOnBoundSeesWhoComesAndWhoGoes(t *testing.T) {
+	t.Parallel()
+	app, err := cereus.New(cereus.Frontend("connector"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
+	require.NoError(t, err)
+	came, went := make(chan string, 1), make(chan string, 1)
+	require.NoError(t, app.OnBound(func(_ context.Context, s *session.Session, uid string) error {
+		if uid == "mallory" {
+			return errors.New("not you")
+		}
+		came <- uid
+		s.OnClose(func(s *session.Session) { went <- s.UID() })
+		return nil
+	}))
+	require.NoError(t, app.Register(loginDesk{}, component.WithName("desk")))
+	require.NoError(t, app.Start(t.Context()))
+	defer func() { require.NoError(t, app.Shutdown(context.Background())) }()
+	require.ErrorIs(t, app.OnBound(nil), cereus.ErrStarted)
+
+	c, err := client.Dial(t.Context(), app.Addrs()[0].String())
+	require.NoError(t, err)
+	_, err = c.RequestRaw(t.Context(), "connector.desk.login", []byte("mallory"))
+	require.ErrorContains(t, err, "not you")
+	_, err = c.RequestRaw(t.Context(), "connector.desk.login", []byte("ada"))
+	require.NoError(t, err)
+	require.Equal(t, "ada", <-came)
+	require.NoError(t, c.Close())
+	select {
+	case uid := <-went:
+		require.Equal(t, "ada", uid)
+	case <-time.After(10 * time.Second):
+		require.FailNow(t, "nobody heard of the end")
+	}
+}
+
+func TestOnBoundIsForFrontends(t *testing.T) {
+	t.Parallel()
+	app, err := cereus.New(cereus.Backend("room"), cereus.Standalone())
+	require.NoError(t, err)
+	require.ErrorContains(t, app.OnBound(func(context.Context, *session.Session, string) error { return nil }), "Frontend")
+}
+
+type loginDesk struct{}
+
+func (loginDesk) Routes(r *component.Routes) {
+	component.HandleRaw(r, "login", func(ctx context.Context, uid []byte) ([]byte, error) {
+		s, _ := session.FromContext(ctx)
+		return []byte{}, s.Bind(ctx, string(uid))
+	})
+}
