@@ -27,6 +27,9 @@ import (
 // Start, and for one after Shutdown.
 var ErrStarted = errors.New("the app was started or shut down before: make a new one with cereus.New")
 
+// errShutDown ends a Start during which Shutdown was called.
+var errShutDown = errors.New("the app was shut down while it started")
+
 // App is one server. Use New.
 type App struct {
 	opts       options
@@ -52,12 +55,14 @@ type App struct {
 	// appDieChan holds the first cause for which this server cannot go on.
 	appDieChan chan error
 
-	mu      sync.Mutex // guards modules and started
-	modules []Module
-	started bool
-	ready   atomic.Bool
-	stop    sync.Once
-	stopped error
+	mu       sync.Mutex // guards modules, started, starting and abort
+	modules  []Module
+	started  bool
+	starting chan struct{} // closed when Start has returned; nil before it was called
+	abort    context.CancelCauseFunc
+	ready    atomic.Bool
+	stop     sync.Once
+	stopped  error
 }
 
 // New assembles an app. It does no I/O and starts no goroutine. Its error lists
@@ -65,7 +70,11 @@ type App struct {
 func New(opts ...Option) (*App, error) {
 	a := &App{appDieChan: make(chan error, 1), table: component.NewTable()}
 	var faults []error
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			faults = append(faults, fmt.Errorf("option number %d of New is nil: leave it out", i+1))
+			continue
+		}
 		faults = append(faults, opt.apply(&a.opts))
 	}
 	faults = append(faults, a.assemble())
@@ -78,19 +87,34 @@ func New(opts ...Option) (*App, error) {
 // Register adds a component whose methods answer clients; see package
 // component. It must be called before Start.
 func (a *App) Register(c any, opts ...component.Option) error {
-	return a.beforeStart(func() error { return a.table.Register(c, opts...) })
+	if a.wasStarted() {
+		return ErrStarted
+	}
+	return a.table.Register(c, opts...) // not under mu: it asks c for its routes
 }
 
 // RegisterRemote adds a component whose methods answer servers. It must be
 // called before Start.
 func (a *App) RegisterRemote(c any, opts ...component.Option) error {
-	return a.beforeStart(func() error { return a.table.RegisterRemote(c, opts...) })
+	if a.wasStarted() {
+		return ErrStarted
+	}
+	return a.table.RegisterRemote(c, opts...)
 }
 
 // RegisterModule adds a module, which starts after the cluster's own parts and
 // before components. It must be called before Start.
 func (a *App) RegisterModule(m Module) error {
+	if m == nil {
+		return errors.New("RegisterModule(nil): pass a module")
+	}
 	return a.beforeStart(func() error { a.modules = append(a.modules, m); return nil })
+}
+
+func (a *App) wasStarted() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.started
 }
 
 func (a *App) beforeStart(do func() error) error {
@@ -106,25 +130,41 @@ func (a *App) beforeStart(do func() error) error {
 // of all its registration in the cluster. When it returns nil clients and
 // servers are served; when it fails nothing is left running. An app starts once.
 func (a *App) Start(ctx context.Context) error {
-	a.mu.Lock()
-	started := a.started
-	a.started = true
-	a.mu.Unlock()
-	if started {
-		return ErrStarted
+	ctx, returned, err := a.claimStart(ctx)
+	if err != nil {
+		return err
 	}
+	defer returned()
 	a.addModules()
 	if err := a.sequence.Start(ctx); err != nil {
 		return err
 	}
-	if err := a.open(ctx); err != nil {
+	err = a.open(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errShutDown) {
+		err = errors.Join(err, cause) // Shutdown waits for this to return, and then has nothing left to do
+	}
+	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.Shutdown.Timeout)
 		defer cancel()
-		return errors.Join(err, a.Shutdown(ctx))
+		return errors.Join(err, a.takeDown(ctx))
 	}
 	a.ready.Store(true)
 	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server is up")
 	return nil
+}
+
+// claimStart makes the caller the only Start there will be. It returns a context
+// that Shutdown ends, and what to call when Start returns.
+func (a *App) claimStart(ctx context.Context) (context.Context, func(), error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started {
+		return nil, nil, ErrStarted
+	}
+	ctx, abort := context.WithCancelCause(ctx)
+	starting := make(chan struct{})
+	a.started, a.starting, a.abort = true, starting, abort
+	return ctx, func() { close(starting); abort(nil) }, nil
 }
 
 // open lets clients in and tells the cluster.
@@ -151,12 +191,26 @@ func (a *App) open(ctx context.Context) error {
 // Shutdown takes the app down in order: it says goodbye to the cluster, lets
 // no new clients in, answers what was asked, as far as ctx allows, and stops
 // its modules in reverse. Further calls wait for the first and return the same.
-// An app that was never started does not start any more; a Start that is under
-// way is ended by its context instead.
+// An app that was never started does not start any more. A Start that is under
+// way is ended and waited for, as far as ctx allows: a module's Init must not
+// call Shutdown.
 func (a *App) Shutdown(ctx context.Context) error {
 	a.mu.Lock()
 	a.started = true
+	starting, abort := a.starting, a.abort
 	a.mu.Unlock()
+	if starting != nil {
+		abort(errShutDown)
+		select {
+		case <-starting:
+		case <-ctx.Done():
+			return fmt.Errorf("the start that is to be ended goes on: %w", context.Cause(ctx))
+		}
+	}
+	return a.takeDown(ctx)
+}
+
+func (a *App) takeDown(ctx context.Context) error {
 	a.stop.Do(func() { a.stopped = a.shutdown(ctx) })
 	return a.stopped
 }

@@ -37,7 +37,7 @@ func (a *App) assemble() error {
 		quiet.SetLevel(logrus.WarnLevel)
 		a.log = quiet
 	}
-	faults := []error{a.checkRole(), a.config.Validate(), a.chooseSerializer()}
+	faults := []error{a.checkRole(), a.config.Validate()}
 	var err error
 	a.dictionary, err = protocol.NewDictionary(o.dictionary)
 	faults = append(faults, err)
@@ -46,6 +46,7 @@ func (a *App) assemble() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	a.chooseSerializer()
 	a.self = a.describe()
 	return a.build()
 }
@@ -62,7 +63,7 @@ func (a *App) checkRole() error {
 	return nil
 }
 
-func (a *App) chooseSerializer() error {
+func (a *App) chooseSerializer() {
 	a.serializer = a.opts.serializer
 	if a.serializer == nil {
 		a.serializer = serializer.JSON()
@@ -70,7 +71,6 @@ func (a *App) chooseSerializer() error {
 			a.serializer = serializer.Protobuf()
 		}
 	}
-	return nil
 }
 
 func newMetrics(c *config.Config, serverType string) (*metrics.Metrics, error) {
@@ -101,8 +101,8 @@ func (a *App) describe() *cluster.Server {
 func (a *App) build() error {
 	if a.self.Frontend {
 		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Log: a.log})
-		for _, make := range a.opts.acceptors {
-			a.acceptors = append(a.acceptors, make(a))
+		for _, build := range a.opts.acceptors {
+			a.acceptors = append(a.acceptors, build(a))
 		}
 	}
 	a.dispatcher = dispatch.New(a.dispatchParams())
@@ -185,6 +185,7 @@ func (a *App) acceptorOptions() []acceptor.Option {
 
 // addModules puts everything into the order of the start.
 func (a *App) addModules() {
+	a.sequence.Patience = a.config.Shutdown.Timeout
 	if a.config.Admin.Address != "" {
 		a.sequence.Add(admin.New(admin.Params{
 			Address: a.config.Admin.Address, Checks: a.checks, Registry: a.metrics.Registry(),

@@ -67,8 +67,8 @@ func must(err error) {
 func start(opts ...cereus.Option) *cereus.App {
 	app, err := cereus.New(append(opts, cereus.WithLogger(quiet()))...)
 	must(err)
-	must(app.Register(&Lobby{}, component.WithNameFunc(strings.ToLower)))
-	must(app.RegisterRemote(&Desk{}, component.WithNameFunc(strings.ToLower)))
+	must(app.Register(&Lobby{}, component.WithName("lobby"), component.WithNameFunc(strings.ToLower)))
+	must(app.RegisterRemote(&Desk{}, component.WithName("desk"), component.WithNameFunc(strings.ToLower)))
 	must(app.Start(context.Background()))
 	return app
 }
@@ -105,7 +105,7 @@ func Example() {
 	ctx := context.Background()
 	app, err := cereus.New(cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
 	must(err)
-	must(app.Register(&Lobby{}, component.WithNameFunc(strings.ToLower)))
+	must(app.Register(&Lobby{}, component.WithName("lobby"), component.WithNameFunc(strings.ToLower)))
 	must(app.Start(ctx))
 
 	player, err := client.Dial(ctx, app.Addrs()[0].String())
@@ -368,13 +368,13 @@ func ExampleWithRemoteMiddleware() {
 }
 
 func ExampleWithHandshakeValidator() {
-	recent := func(_ context.Context, h *protocol.HandshakeRequest) error {
-		if h.Sys.Version == "" {
-			return errors.New("an old client")
+	invited := func(_ context.Context, h *protocol.HandshakeRequest) error {
+		if h.User["invitation"] == nil {
+			return errors.New("not invited")
 		}
 		return nil
 	}
-	app := start(cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"), cereus.WithHandshakeValidator("version", recent))
+	app := start(cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"), cereus.WithHandshakeValidator("invitation", invited))
 	_, err := client.Dial(context.Background(), app.Addrs()[0].String())
 	var refused *client.HandshakeError
 	fmt.Println(errors.As(err, &refused))

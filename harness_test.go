@@ -222,7 +222,7 @@ func (p *player) ends() *client.CloseError {
 
 // metric is the sum of the series of a counter or gauge that have the labels,
 // which are given as name and value in turn.
-func metric(t testing.TB, app *cereus.App, name string, labels ...string) float64 {
+func metric(t testing.TB, app *cereus.App, name string, labels ...string) int {
 	t.Helper()
 	families, err := app.Metrics().Registry().Gather()
 	require.NoError(t, err)
@@ -241,7 +241,7 @@ func metric(t testing.TB, app *cereus.App, name string, labels ...string) float6
 			}
 		}
 	}
-	return sum
+	return int(sum)
 }
 
 func contains(all map[string]string, labels []string) bool {
@@ -254,7 +254,7 @@ func contains(all map[string]string, labels []string) bool {
 }
 
 // counts waits until a metric has reached a value.
-func counts(t testing.TB, app *cereus.App, n float64, name string, labels ...string) {
+func counts(t testing.TB, app *cereus.App, n int, name string, labels ...string) {
 	t.Helper()
 	until(t, name, func() bool { return metric(t, app, name, labels...) >= n })
 }

@@ -40,7 +40,7 @@ func (a *App) joinCluster() error {
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {
 		a.host.Fenced = a.discovery.Fenced
-		players := presence{self: a.self, server: a.server, client: a.client, unique: a.config.Session.Unique}
+		players := presence{self: a.self, server: a.server, client: a.client, unique: a.config.Session.Unique, log: a.log}
 		players.hook(a.pool)
 	}
 	return nil

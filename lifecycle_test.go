@@ -602,7 +602,7 @@ func TestStandalone(t *testing.T) {
 		require.NoError(t, app.Register(&hall{app: app}, component.WithName("hall")))
 	}})
 	p := dial(t, app)
-	require.Equal(t, "", p.mustAsk("hall.login", "ann"))
+	require.Empty(t, p.mustAsk("hall.login", "ann"))
 	require.Equal(t, "x", p.mustAsk("gate.hall.echo", "x"))
 	p.receives("onEcho:x")
 	_, err := p.ask("room.hall.echo", "x")

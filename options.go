@@ -158,6 +158,11 @@ func WithWebSocket(address string, opts ...acceptor.Option) Option {
 // WithAcceptor accepts clients on an acceptor that the caller made, with its
 // own limits.
 func WithAcceptor(made acceptor.Acceptor) Option {
+	if made == nil {
+		return optionFunc(func(*options) error {
+			return errors.New("WithAcceptor(nil): pass an acceptor, such as acceptor.NewTCP makes")
+		})
+	}
 	return acceptorOption(func(*App) acceptor.Acceptor { return made })
 }
 
@@ -189,6 +194,9 @@ func WithRemoteMiddleware(mw ...pipeline.Middleware) Option {
 // for. All validators must agree; the client is not told which one did not.
 func WithHandshakeValidator(name string, check func(ctx context.Context, h *protocol.HandshakeRequest) error) Option {
 	return optionFunc(func(o *options) error {
+		if check == nil {
+			return fmt.Errorf("WithHandshakeValidator(%q, nil): pass a function", name)
+		}
 		if _, taken := o.validators[name]; taken {
 			return fmt.Errorf("two handshake validators are named %q", name)
 		}

@@ -46,7 +46,7 @@ func (mines) Routes(r *component.Routes) {
 	component.HandleRaw(r, "raw", func(context.Context, []byte) ([]byte, error) { panic(errors.New("boom in raw")) })
 	component.HandleRaw(r, "beside", func(context.Context, []byte) ([]byte, error) { panic("boom in beside") }, component.WithConcurrent())
 	component.HandleRaw(r, "nil", func(context.Context, []byte) ([]byte, error) { panic(nil) }) //nolint:govet // on purpose
-	component.HandleRaw(r, "runtime", func(_ context.Context, b []byte) ([]byte, error) { return b[100:101:99+len(b)], nil })
+	component.HandleRaw(r, "runtime", func(_ context.Context, b []byte) ([]byte, error) { return b[100 : 101 : 99+len(b)], nil })
 	component.Handle(r, "argument", func(context.Context, *Bomb) (*Greeting, error) { return nil, nil })
 	component.Handle(r, "reply", func(context.Context, *component.None) (*Bomb, error) { return &Bomb{Lit: true}, nil })
 	component.HandleRaw(r, "error", func(context.Context, []byte) ([]byte, error) { return nil, &rude{} })
@@ -106,6 +106,7 @@ func grumpy() pipeline.Middleware {
 func minefield(t testing.TB) func(*cereus.App) {
 	return func(app *cereus.App) {
 		require.NoError(t, app.Register(mines{}, component.WithName("mines")))
+		require.NoError(t, app.Register(&hall{app: app}, component.WithName("hall")))
 		require.NoError(t, app.Register(Found{}, component.WithName("found"), component.WithNameFunc(strings.ToLower)))
 	}
 }
@@ -115,7 +116,9 @@ func minefield(t testing.TB) func(*cereus.App) {
 func TestN19_PanicsOfHandlers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	boom := func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) { panic("boom in router") }
+	boom := func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) {
+		panic("boom in router")
+	}
 	opts := []cereus.Option{cereus.WithHandlerMiddleware(grumpy()), cereus.WithRemoteMiddleware(grumpy())}
 	back := w.start(server{kind: "room", game: minefield(t), opts: opts})
 	w.start(server{kind: "lost"})
@@ -124,7 +127,7 @@ func TestN19_PanicsOfHandlers(t *testing.T) {
 	sees(t, front, "room", 1)
 	sees(t, front, "lost", 1)
 	healthy, p := dial(t, front), dial(t, front)
-	p.mustAsk("mines.fine", "x")
+	p.mustAsk("hall.login", "ann")
 	for route, says := range map[string]string{
 		"mines.typed": "boom in typed", "mines.raw": "boom in raw", "mines.beside": "boom in beside",
 		"mines.nil": "panic called with nil", "mines.runtime": "out of range", "found.panic": "boom in found",
@@ -173,7 +176,9 @@ func TestN19_PanicsOfRemotes(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	callee := w.start(server{kind: "room", game: minefield(t), opts: []cereus.Option{cereus.WithRemoteMiddleware(grumpy())}})
-	boom := func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) { panic("boom in router") }
+	boom := func(context.Context, router.Call, []*cluster.Server) (*cluster.Server, error) {
+		panic("boom in router")
+	}
 	caller := w.start(server{kind: "match", opts: []cereus.Option{cereus.WithRouter("connector", router.ToRemote, boom)}})
 	w.start(server{kind: "connector"})
 	sees(t, caller, "room", 1)

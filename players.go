@@ -2,13 +2,18 @@ package cereus
 
 import (
 	"context"
+	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
+	"github.com/sirupsen/logrus"
 
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/session"
 )
+
+// settleTime bounds how long a bind waits for NATS to know of its user.
+const settleTime = time.Second
 
 // presence makes a frontend's players reachable by uid from the whole cluster
 // (wire.md 10.3): it subscribes for them and tells the other frontends.
@@ -17,6 +22,7 @@ type presence struct {
 	server *cluster.RPCServer
 	client *cluster.RPCClient
 	unique bool
+	log    logrus.FieldLogger
 	// here holds the sessions that are subscribed for. An unbind hook also runs
 	// for a bind that failed before it subscribed.
 	here *xsync.Map[int64, struct{}]
@@ -31,11 +37,17 @@ func (p *presence) hook(pool *session.Pool) {
 	pool.OnUnbind(p.unsubscribe)
 }
 
-func (p *presence) subscribe(_ context.Context, s *session.Session, uid string) error {
+func (p *presence) subscribe(ctx context.Context, s *session.Session, uid string) error {
 	if err := p.server.SubscribeUser(uid); err != nil {
 		return err
 	}
 	p.here.Store(s.ID(), struct{}{})
+	// Who hears of the bind may push at once. While NATS is away nobody can.
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	if err := p.server.Settle(ctx); err != nil {
+		p.log.WithError(err).WithField("session", s.ID()).Debug("a bind did not wait for its subscription")
+	}
 	return nil
 }
 

@@ -21,16 +21,19 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	starting, stop := untilSignal(ctx, signals, "stopped before the server was up")
 	err := a.Start(starting)
-	stop()
+	stopped := stop()
 	if err != nil {
 		return err
 	}
-	cause := a.wait(ctx, signals)
+	var cause error
+	if stopped == nil { // else a signal, or the end of ctx, came when the start could not be stopped any more
+		cause = a.wait(ctx, signals)
+	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), a.config.Shutdown.Timeout,
 		fmt.Errorf("shutdown took longer than %s (key shutdown.timeout)", a.config.Shutdown.Timeout))
 	defer cancel()
 	ctx, stop = untilSignal(ctx, signals, "shutdown cut short")
-	defer stop()
+	defer func() { _ = stop() }()
 	return errors.Join(cause, a.Shutdown(ctx))
 }
 
@@ -48,8 +51,9 @@ func (a *App) wait(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// untilSignal is ctx, cancelled as soon as a signal comes.
-func untilSignal(ctx context.Context, signals <-chan os.Signal, what string) (context.Context, func()) {
+// untilSignal is ctx, cancelled as soon as a signal comes. The function ends the
+// waiting for one and returns why the context had ended by then, if it had.
+func untilSignal(ctx context.Context, signals <-chan os.Signal, what string) (context.Context, func() error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := lifecycle.NewGroup(ctx)
 	watch.Go("signals", func(ctx context.Context) {
@@ -59,8 +63,9 @@ func untilSignal(ctx context.Context, signals <-chan os.Signal, what string) (co
 		case <-ctx.Done():
 		}
 	})
-	return ctx, func() {
+	return ctx, func() error {
 		_ = watch.Stop(context.Background()) // its only goroutine ends at once
-		cancel(nil)
+		defer cancel(nil)
+		return context.Cause(ctx)
 	}
 }

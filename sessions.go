@@ -17,5 +17,8 @@ func (a *App) OnBound(fn session.BindHook) error {
 	if a.pool == nil {
 		return errNoSessions
 	}
+	if fn == nil {
+		return errors.New("OnBound(nil): pass a function")
+	}
 	return a.beforeStart(func() error { a.pool.OnAfterBind(fn); return nil })
 }

@@ -29,7 +29,7 @@ func startChild(role string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-role", role)
+	cmd := exec.CommandContext(context.Background(), self, "-role", role)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

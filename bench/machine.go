@@ -11,12 +11,12 @@ import (
 
 // machine is what the figures depend on.
 type machine struct {
-	Date   string
-	CPU    string
-	Cores  int
-	Kernel string
-	Go     string
-	Load   string // averages over 1, 5 and 15 minutes before the start
+	Date   string `json:"date"`
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+	Load   string `json:"load"` // averages over 1, 5 and 15 minutes before the start
 }
 
 func describeMachine() machine {

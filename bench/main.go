@@ -63,8 +63,10 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 		}
 	}
 	if f.json {
-		return writeJSON(out, m, b.rows)
+		return writeJSON(out, report{m, b.rows})
 	}
-	fmt.Fprintln(out, m)
+	if _, err := fmt.Fprintln(out, m); err != nil {
+		return err
+	}
 	return writeTable(out, b.rows)
 }

@@ -4,28 +4,28 @@ import "slices"
 
 // row is one line of the table.
 type row struct {
-	Name   string
-	Unit   string
-	Runs   []float64
-	Limits []*limit  `json:",omitempty"`
-	AtMost float64   `json:",omitempty"` // goal for the median; 0: none
-	CPU    []float64 `json:",omitempty"` // µs of the measured process for one of the unit
-	Allocs []float64 `json:",omitempty"` // for one of the unit
+	Name   string    `json:"name"`
+	Unit   string    `json:"unit"`
+	Runs   []float64 `json:"runs"`
+	Limits []*limit  `json:"limits,omitempty"`
+	CPU    []float64 `json:"cpu_us,omitempty"` // µs of the measured process for one of the unit
+	Allocs []float64 `json:"allocs,omitempty"` // for one of the unit
 
-	AllocsAtMost float64 `json:",omitempty"` // goal for their median; 0: none
+	AtMost       float64 `json:"at_most,omitempty"`        // goal for the median; 0: none
+	AllocsAtMost float64 `json:"allocs_at_most,omitempty"` // goal for the median of Allocs; 0: none
 }
 
 // limit is what a row is compared with.
 type limit struct {
-	Row     *row   `json:"-"`
-	Name    string // of Row
-	Ratios  []float64
-	AtLeast float64 `json:",omitempty"` // goal for the median; 0: none
+	Row    *row      `json:"-"`
+	Name   string    `json:"name"` // of Row
+	Ratios []float64 `json:"ratios"`
+	Above  float64   `json:"above,omitempty"` // goal for the median; 0: none
 }
 
 // beside compares the row with another that is measured in the same runs.
-func (r *row) beside(other *row, atLeast float64) *row {
-	r.Limits = append(r.Limits, &limit{Row: other, Name: other.Name, AtLeast: atLeast})
+func (r *row) beside(other *row, above float64) *row {
+	r.Limits = append(r.Limits, &limit{Row: other, Name: other.Name, Above: above})
 	return r
 }
 

@@ -10,23 +10,30 @@ import (
 
 // writeTable prints what people read.
 func writeTable(w io.Writer, rows []*row) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "what\tmedian\tmin .. max\tunit\tbeside its limit\tCPU µs\tallocs\tgoal")
+	var text strings.Builder
+	text.WriteString("what\tmedian\tmin .. max\tunit\tgoal\tCPU µs\tallocs\tbeside its limit\n")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s .. %s\t%s\t%s\t%s\t%s\t%s\n", r.Name,
+		fmt.Fprintf(&text, "%s\t%s\t%s .. %s\t%s\t%s\t%s\t%s\t%s\n", r.Name,
 			number(median(r.Runs)), number(lowest(r.Runs)), number(highest(r.Runs)), r.Unit,
-			ratios(r), optional(r.CPU), optional(r.Allocs), goals(r))
+			goals(r), optional(r.CPU), optional(r.Allocs), ratios(r))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(t, text.String()); err != nil {
+		return err
 	}
 	return t.Flush()
 }
 
-func writeJSON(w io.Writer, m machine, rows []*row) error {
+// report is what programs read.
+type report struct {
+	Machine machine `json:"machine"`
+	Rows    []*row  `json:"rows"`
+}
+
+func writeJSON(w io.Writer, r report) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(struct {
-		Machine machine
-		Rows    []*row
-	}{m, rows})
+	return e.Encode(r)
 }
 
 func number(v float64) string {
@@ -55,8 +62,8 @@ func ratios(r *row) string {
 func goals(r *row) string {
 	var all []string
 	for _, l := range r.Limits {
-		if l.AtLeast > 0 {
-			all = append(all, fmt.Sprintf("above %.1f: %s", l.AtLeast, verdict(median(l.Ratios) > l.AtLeast)))
+		if l.Above > 0 {
+			all = append(all, fmt.Sprintf("above %.1f: %s", l.Above, verdict(median(l.Ratios) > l.Above)))
 		}
 	}
 	if r.AtMost > 0 {

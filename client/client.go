@@ -73,7 +73,7 @@ func start(t transport, s *settings, first *opening) *Client {
 	c := &Client{
 		log: s.log, transport: t, codec: first.response.Serializer,
 		serializer: s.pick(first.response.Serializer), dictionary: first.response.Dictionary,
-		inflated: s.maxPacket, heartbeat: first.response.Heartbeat, timeout: s.timeout,
+		inflated: s.maxPacket, heartbeat: sensible(first.response.Heartbeat), timeout: s.timeout,
 		calls: newCallTable(), queue: newWriteQueue(),
 		group: lifecycle.NewGroup(ctx), cancel: cancel, done: make(chan struct{}), written: make(chan struct{}),
 	}
@@ -92,7 +92,8 @@ func (c *Client) RemoteAddr() net.Addr { return c.transport.remoteAddr() }
 // "json" or "protobuf".
 func (c *Client) Serializer() string { return c.codec }
 
-// Heartbeat is the interval that the server announced, 0 for none.
+// Heartbeat is the interval that the server announced, 0 for none; one below
+// 10 ms counts as 10 ms, one above a day as a day.
 func (c *Client) Heartbeat() time.Duration { return c.heartbeat }
 
 // Dictionary is the route dictionary that the server announced; it may be nil.

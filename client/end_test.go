@@ -200,3 +200,25 @@ func TestAckAndUnknownResponsesAreIgnored(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "right", string(got))
 }
+
+// TestHeartbeatsBeyondReason: one that cannot be doubled is not taken for
+// silence, and one without a pause does not keep the client sending.
+func TestHeartbeatsBeyondReason(t *testing.T) {
+	t.Parallel()
+	for announced, want := range map[time.Duration]time.Duration{
+		1<<63 - 1e9:      24 * time.Hour,
+		time.Microsecond: 10 * time.Millisecond,
+	} {
+		t.Run(announced.String(), func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, serve(t, "tcp", func(p *peer) {
+				p.welcome(protocol.HandshakeResponse{Heartbeat: announced})
+				echo(p)
+			}))
+			require.Equal(t, want, c.Heartbeat())
+			var reply string
+			require.NoError(t, c.Request(background(t), "a.b", "x", &reply))
+			require.NoError(t, c.Err())
+		})
+	}
+}

@@ -8,6 +8,21 @@ import (
 	"github.com/cereus-game/cereus/protocol"
 )
 
+// A server's heartbeat is kept within these: another one would have the client
+// send without a pause, or is beyond what a time can say when it is doubled.
+const (
+	shortestBeat = 10 * time.Millisecond
+	longestBeat  = 24 * time.Hour
+)
+
+// sensible is the interval to go by when the server announced one.
+func sensible(announced time.Duration) time.Duration {
+	if announced <= 0 {
+		return 0
+	}
+	return min(max(announced, shortestBeat), longestBeat)
+}
+
 // slack is how much longer than two heartbeats a server may be silent.
 const slack = time.Second
 

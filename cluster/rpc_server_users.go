@@ -41,6 +41,10 @@ func (s *RPCServer) SubscribeUser(uid string) error {
 	return s.byUser.add(uid, func() ([]cancelFunc, error) { return s.subscribeAll(subs) })
 }
 
+// Settle waits until every SubscribeUser that has returned is in effect. It
+// fails while NATS is away, when there is nobody to wait for.
+func (s *RPCServer) Settle(ctx context.Context) error { return s.transport.flush(ctx) }
+
 // UnsubscribeUser undoes one SubscribeUser. A push that is on its way may still
 // be handled.
 func (s *RPCServer) UnsubscribeUser(uid string) error { return s.byUser.remove(uid) }

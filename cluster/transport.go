@@ -20,6 +20,9 @@ type Transport interface {
 	subscribe(s subscription) (cancelFunc, error)
 	// watch tells w of connections until stop is called.
 	watch(w connectionWatcher) (stop func())
+	// flush waits until what was published and subscribed before has reached the
+	// other side. It fails at once while there is no connection.
+	flush(ctx context.Context) error
 	// status is lock-free.
 	status() transportStatus
 }

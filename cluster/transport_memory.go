@@ -131,6 +131,9 @@ func (t *MemoryTransport) subscribe(s subscription) (cancelFunc, error) {
 	}, nil
 }
 
+// flush has nothing to wait for: the bus knows at once.
+func (t *MemoryTransport) flush(context.Context) error { return nil }
+
 func (t *MemoryTransport) publish(m outgoing) error {
 	err := t.bus.route(t, &m)
 	m.release()

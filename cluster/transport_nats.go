@@ -177,3 +177,20 @@ func (t *NATSTransport) outstanding(epoch uint64) int {
 func (t *NATSTransport) lost(epoch uint64) {
 	t.eachWatcher(func(w connectionWatcher) { w.connectionLost(epoch) })
 }
+
+// flush goes through the writer, so that it comes after everything queued before.
+func (t *NATSTransport) flush(ctx context.Context) error {
+	if !t.status().connected {
+		return errNotConnected
+	}
+	reached := make(chan struct{})
+	if !t.queue.do(func() { close(reached) }) {
+		return errStopped
+	}
+	select {
+	case <-reached:
+		return t.urls.redact(t.state.Load().link.flush(ctx))
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

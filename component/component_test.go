@@ -435,3 +435,17 @@ func TestLookupsDuringRegistration(t *testing.T) {
 	require.Len(t, table.Components(), 10)
 	require.Len(t, table.Routes(), 110)
 }
+
+// odd is a value that cannot be compared, although its type can.
+type odd struct{ inside any }
+
+func (odd) Echo(_ context.Context, b []byte) ([]byte, error) { return b, nil }
+
+func TestComponentsThatCannotBeCompared(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	for _, name := range []string{"a", "b"} {
+		require.NoError(t, table.Register(odd{inside: []int{1}}, component.WithName(name)))
+	}
+	require.Len(t, table.Components(), 2)
+}

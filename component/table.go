@@ -161,7 +161,7 @@ func (t *Table) publish(c any, methods []*Method) error {
 
 func (t *Table) remember(c any) {
 	known := func(other any) bool {
-		return reflect.TypeOf(c).Comparable() && reflect.TypeOf(other) == reflect.TypeOf(c) && other == c
+		return reflect.ValueOf(c).Comparable() && reflect.TypeOf(other) == reflect.TypeOf(c) && other == c
 	}
 	if !slices.ContainsFunc(t.components, known) {
 		t.components = append(t.components, c)

@@ -211,7 +211,7 @@ func TestKickFromAHandler(t *testing.T) {
 func TestS15_KickOfABlockedClientSucceedsAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
-		p.QueueMessages, p.QueueBytes, p.WriteTimeout = 1<<20, 64<<20, 500*time.Millisecond
+		p.QueueMessages, p.QueueBytes, p.WriteTimeout = 1<<20, 64<<20, 4*time.Second
 	})
 	nc, s := r.joined()
 	var stream []byte
@@ -222,12 +222,12 @@ func TestS15_KickOfABlockedClientSucceedsAtOnce(t *testing.T) {
 	}
 	begin := time.Now()
 	require.NoError(t, s.Kick(t.Context(), ""))
-	require.Less(t, time.Since(begin), 400*time.Millisecond, "the kick waited for the client")
+	require.Less(t, time.Since(begin), 2*time.Second, "the kick waited for the client")
 	_, found := r.host.Pool.ByID(s.ID())
 	require.False(t, found)
 	// The connection goes within the write deadline, too.
 	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
-	require.Less(t, time.Since(begin), 10*time.Second)
+	require.Less(t, time.Since(begin), 15*time.Second)
 	got := readRest(t, nc)
 	wholeFrames(t, append(stream, encoded(t, protocol.PacketKick, "")...), got)
 }

@@ -271,9 +271,6 @@ func (p *player) hear(s step) {
 	if got == closed {
 		on.working = false
 	}
-	if strings.Contains(got.Body, `"a":"bound"`) {
-		p.world.settle()
-	}
 }
 
 // mayOvertake fails for an order that differs from the recorded one, unless it

@@ -36,7 +36,6 @@ type world struct {
 	etcd     *clientv3.Client
 	nats     *nats.Conn
 	stopping chan struct{}
-	fronts   []string     // ids of the connectors
 	slow     atomic.Int32 // calls of svc.slow and rem.slow that run
 }
 
@@ -120,9 +119,6 @@ func (w *world) start(p serverParams) *server {
 	w.t.Cleanup(func() { w.stop(app) })
 	s := &server{App: app}
 	if p.Frontend {
-		if p.Type == "connector" {
-			w.fronts = append(w.fronts, p.ID)
-		}
 		s.addr = app.Addrs()[0].String()
 	}
 	return s
@@ -156,19 +152,6 @@ func (w *world) pair(backend string, overrides map[string]any, opts ...cereus.Op
 	w.knows(front, backend)
 	w.knows(back, "front-1")
 	return front, back
-}
-
-// settle returns when NATS knows what the frontends subscribed to before. A bind
-// is answered without waiting for that, as Pitaya's is, so that a push to the
-// user that somebody else makes at once might find no subscription. The reply
-// comes on the connection that subscribes, after it did.
-func (w *world) settle() {
-	w.t.Helper()
-	for _, id := range w.fronts {
-		answer, err := w.nats.Request(prefix+"servers/connector/"+id, nil, patience)
-		require.NoError(w.t, err)
-		require.NotEmpty(w.t, answer.Data)
-	}
 }
 
 // awaitSlow returns when no call of svc.slow or rem.slow runs.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nuid"
 
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 )
 
@@ -64,8 +66,11 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	var s scanned
-	if key == "" || s.set(key, "", true) || s.set(key, "", false) {
+	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set(key, "", true) || s.set(key, "", false) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
+	}
+	if mustBeObject(key) && raw[0] != '{' {
+		return nil, errs.New(errs.CodeBadRequest, "the value of this context key has to be an object of texts").With("key", key)
 	}
 	next := &Call{}
 	if from != nil {
@@ -77,6 +82,11 @@ func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	}
 	next.meta.others[key] = raw
 	return next, nil
+}
+
+// mustBeObject: anything else breaks a Pitaya server that receives it (wire.md 9.3).
+func mustBeObject(key string) bool {
+	return key == constants.OtelSpanKey || key == constants.OpenTracingSpanKey || key == constants.MetricTagsKey
 }
 
 // Value reads into v what the caller, or a caller before it, gave WithValue for

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -21,9 +22,10 @@ import (
 
 // caller is what dispatch needs of the RPC client.
 type caller interface {
-	// Go sends req and calls done exactly once, without blocking either way.
+	// Go sends req, which it does not keep, and calls done exactly once, without
+	// blocking either way.
 	Go(to *cluster.Server, req *clusterpb.Request, timeout time.Duration, done func(*clusterpb.Response, error))
-	// Call sends req and waits for the outcome.
+	// Call sends req, which it does not keep, and waits for the outcome.
 	Call(ctx context.Context, to *cluster.Server, req *clusterpb.Request) (*clusterpb.Response, error)
 	// Epoch rises whenever messages may take another way than those before.
 	Epoch() uint64
@@ -88,6 +90,7 @@ type Dispatcher struct {
 	inboxes   *lifecycle.Workers[*Inbox]
 	boxes     *lifecycle.Workers[*mailbox]
 	workers   workers
+	envelopes sync.Pool            // of *envelope
 	remotes   map[string]*endpoint // by service.method; written in Init only
 	handlers  map[string]*endpoint
 }

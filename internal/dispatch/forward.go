@@ -111,25 +111,24 @@ func (f *forward) remaining() time.Duration {
 func (f *forward) send(t *target) {
 	timeout := max(f.remaining(), leastTime)
 	lane := f.lane // f may have its outcome, and another lane, when Go returns
-	f.box.d.client.Go(t.server, f.request(timeout), timeout, f.done)
+	d, e := f.box.d, f.box.d.envelope()
+	d.client.Go(t.server, f.request(e, timeout), timeout, f.done)
+	d.putEnvelope(e)
 	f.box.sent(lane)
 }
 
 // request is what travels: wire.md 9.1, and for a server of ours the facts of order.
-func (f *forward) request(timeout time.Duration) *clusterpb.Request {
+func (f *forward) request(e *envelope, timeout time.Duration) *clusterpb.Request {
 	d, s := f.box.d, f.box.session
-	kind := clusterpb.MsgType_MsgRequest
+	e.session.Id, e.session.Uid, e.session.Data = s.ID(), s.UID(), s.Data()
+	e.msg.Id, e.msg.Route, e.msg.Data = f.m.id, f.m.route.full, f.m.data
 	if f.m.notify {
-		kind = clusterpb.MsgType_MsgNotify
+		e.msg.Type = clusterpb.MsgType_MsgNotify
 	}
-	req := &clusterpb.Request{
-		Session:    &clusterpb.Session{Id: s.ID(), Uid: s.UID(), Data: s.Data()},
-		Msg:        &clusterpb.Msg{Id: f.m.id, Route: f.m.route.full, Data: f.m.data, Type: kind},
-		FrontendID: d.Self.ID,
-		Metadata: f.meta.appendTo(make([]byte, 0, 224), hop{
-			peerID: d.Self.ID, peerType: d.Self.Type, route: f.m.route.full, timeout: timeout,
-		}),
-	}
+	req := e.seal(&f.meta, hop{
+		peerID: d.Self.ID, peerType: d.Self.Type, route: f.m.route.full, timeout: timeout,
+	})
+	req.Session, req.FrontendID = &e.session, d.Self.ID
 	if f.lane.target.server.Has(constants.CapOrder) {
 		req.Sequence, req.OrderEpoch = f.seq, f.epoch
 		req.FrontendNonce = d.Self.Nonce

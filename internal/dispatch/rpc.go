@@ -113,28 +113,28 @@ func (d *Dispatcher) callOne(ctx context.Context, to *cluster.Server, route stri
 
 func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCall) ([]byte, error) {
 	start := d.clock.now()
-	resp, err := d.client.Call(ctx, to, d.request(ctx, to, c))
+	e := d.envelope()
+	resp, err := d.client.Call(ctx, to, d.request(ctx, e, to, c))
+	d.putEnvelope(e)
 	d.timers(c.Route, err).Answered(metrics.KindRPC, d.clock.now()-start, string(errs.CodeOf(err)))
 	return resp.GetData(), err
 }
 
 // request is wire.md 9.1 for a user RPC, in the context of the call that ctx serves.
-func (d *Dispatcher) request(ctx context.Context, to *cluster.Server, c OutgoingCall) *clusterpb.Request {
+func (d *Dispatcher) request(ctx context.Context, e *envelope, to *cluster.Server, c OutgoingCall) *clusterpb.Request {
 	timeout := d.Limits.Timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(min(timeout, time.Until(deadline)), leastTime)
 	}
 	meta, route := inherited(ctx)
-	req := &clusterpb.Request{
-		Type: clusterpb.RPCType_User,
-		Msg:  &clusterpb.Msg{Route: c.Route, Data: c.Payload},
-		Metadata: meta.appendTo(make([]byte, 0, 224), hop{
-			peerID: d.Self.ID, peerType: d.Self.Type, route: route, timeout: timeout,
-		}),
-	}
+	e.msg.Route, e.msg.Data = c.Route, c.Payload
 	if c.OneWay {
-		req.Msg.Type = clusterpb.MsgType_MsgNotify
+		e.msg.Type = clusterpb.MsgType_MsgNotify
 	}
+	req := e.seal(&meta, hop{
+		peerID: d.Self.ID, peerType: d.Self.Type, route: route, timeout: timeout,
+	})
+	req.Type = clusterpb.RPCType_User
 	if d.Self.Frontend {
 		req.FrontendID = d.Self.ID
 	}

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Sequence runs the lifecycle of modules: up in order, down in reverse. It is
 // used by one goroutine at a time.
 type Sequence struct {
+	// Patience bounds the taking down of what is up after a Start that failed;
+	// 0 does not.
+	Patience time.Duration
+
 	modules []Module
 	up      []Module
 }
@@ -18,7 +23,7 @@ type Sequence struct {
 func (s *Sequence) Add(m ...Module) { s.modules = append(s.modules, m...) }
 
 // Start calls every Init and then every AfterInit. When one fails, what is up
-// is shut down again, for which ctx still bounds the time.
+// is shut down again within Patience, also when ctx has ended.
 func (s *Sequence) Start(ctx context.Context) error {
 	for _, m := range s.modules {
 		if err := guarded(func() error { return m.Init(ctx) }); err != nil {
@@ -36,7 +41,13 @@ func (s *Sequence) Start(ctx context.Context) error {
 
 // unwind takes down what is up, also when the start ran out of its time.
 func (s *Sequence) unwind(ctx context.Context, cause error) error {
-	return errors.Join(cause, s.Shutdown(context.WithoutCancel(ctx)))
+	ctx = context.WithoutCancel(ctx)
+	if s.Patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.Patience)
+		defer cancel()
+	}
+	return errors.Join(cause, s.Shutdown(ctx))
 }
 
 // BeforeShutdown calls it on every module that is up: on first, if that is one

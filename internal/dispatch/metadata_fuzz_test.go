@@ -1,0 +1,143 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+)
+
+var metadataSeeds = []string{
+	`{}`, ``, `null`, `[]`, `"x"`, `{`, `{"a"}`, `{"request.id":"r"}x`, `{"request.id":"r",}`,
+	`{"peer.id":"c1","peer.service":"front","req-route":"a.b.c","req-start-time":1700000000000000000,"reqTimeout":"5s","request.id":"abc"}`,
+	`{"peer.id":"c1", "request.id":"abc"}`, `{"request.id":7}`, `{"request.id":"a\u0062"}`, `{"request.id":"é"}`,
+	`{"reqTimeout":"5s","reqTimeout":"7s"}`, `{"reqTimeout":5}`, `{"reqTimeout":null}`, `{"reqTimeout":"soon"}`,
+	`{"reqTimeout":"0s"}`, `{"reqTimeout":"-1s"}`, `{"reqTimeout":""}`, `{"reqTimeout":"9999999h"}`,
+	`{"req-start-time":1.5e18}`, `{"req-start-time":"x"}`, `{"req-start-time":01}`, `{"req-start-time":-1}`, `{"req-start-time":null}`,
+	`{"req-start-time":0}`, `{"opentracing-span":{}}`, `{"otel-span":{"traceparent":"x"},"mine":[1,2,{"a":null}]}`,
+	`{"peer.id":1,"peer.service":null,"req-route":{}}`, `{"peer.id":"` + "\xff" + `"}`, `{"request.id":"` + "\x1f" + `"}`, "{\"request.id\":\"\x7f\"}",
+	`{"request.id":"r","request.id":5}`, `{"request.id":"r","request.id":null}`, `{"req-start-time":1,"req-start-time":"x"}`,
+}
+
+// slow is parseMetadata without its fast way.
+func slow(b []byte) (metadata, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return metadata{}, err
+	}
+	return collect(all)
+}
+
+func FuzzMetadata(f *testing.F) {
+	for _, seed := range metadataSeeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		scanned, ok := scanMetadata(b)
+		if ok {
+			fast, fastErr := scanned.finish()
+			want, wantErr := slow(b)
+			require.Equal(t, wantErr == nil, fastErr == nil, "%q: %v, %v", b, wantErr, fastErr)
+			if wantErr != nil {
+				require.Equal(t, wantErr.Error(), fastErr.Error())
+			} else {
+				require.Equal(t, want, fast, "%q", b)
+			}
+		}
+		m, err := parseMetadata(b)
+		if err != nil {
+			require.Equal(t, errs.CodeUnavailable, errs.CodeOf(err))
+			return
+		}
+		require.GreaterOrEqual(t, m.timeout, time.Duration(0))
+		passedOn(t, &m)
+	})
+}
+
+// passedOn checks that what is sent on can be read and holds what came.
+func passedOn(t *testing.T, m *metadata) {
+	t.Helper()
+	sent := m.appendTo(nil, hop{peerID: "me\"<", peerType: "front", route: "a.b.c", timeout: 1500 * time.Millisecond})
+	require.True(t, json.Valid(sent), "%s", sent)
+	again, err := parseMetadata(sent)
+	require.NoError(t, err, "%s", sent)
+	require.Equal(t, 1500*time.Millisecond, again.timeout)
+	if !strings.Contains(m.requestID, "\uFFFD") {
+		require.Equal(t, m.requestID, again.requestID)
+	}
+	require.Len(t, again.others, len(m.others))
+	for key := range m.others {
+		require.Contains(t, again.others, key)
+	}
+	var all map[string]any
+	require.NoError(t, json.Unmarshal(sent, &all))
+	require.Equal(t, "me\"<", all[constants.PeerIDKey])
+	require.Equal(t, "a.b.c", all[constants.RouteKey])
+}
+
+func TestMetadataSeedsAgree(t *testing.T) {
+	t.Parallel()
+	for _, seed := range metadataSeeds {
+		if s, ok := scanMetadata([]byte(seed)); ok {
+			fast, fastErr := s.finish()
+			want, wantErr := slow([]byte(seed))
+			require.Equal(t, wantErr == nil, fastErr == nil, seed)
+			if wantErr == nil {
+				require.Equal(t, want, fast, seed)
+			}
+		}
+	}
+	_, ok := scanMetadata([]byte(metadataSeeds[9]))
+	require.True(t, ok, "the usual shape takes the slow way")
+}
+
+// TestMetadataErrors is wire.md 9.3 to 9.5: everything is PIT-500.
+func TestMetadataErrors(t *testing.T) {
+	t.Parallel()
+	for in, text := range map[string]string{
+		``:                       "no context found",
+		`null`:                   "no context found",
+		`[]`:                     "json: cannot unmarshal array into Go value of type map[string]interface {}",
+		`"x"`:                    "json: cannot unmarshal string into Go value of type map[string]interface {}",
+		`{`:                      "unexpected end of JSON input",
+		`{"reqTimeout":5}`:       "json: cannot unmarshal number into Go value of type string",
+		`{"reqTimeout":"0s"}`:    "rpc client: request timeout",
+		`{"reqTimeout":"-3s"}`:   "rpc client: request timeout",
+		`{"reqTimeout":"soon"}`:  `time: invalid duration "soon"`,
+		`{ "reqTimeout":"soon"}`: `time: invalid duration "soon"`,
+	} {
+		_, err := parseMetadata([]byte(in))
+		require.Equal(t, errs.CodeUnavailable, errs.CodeOf(err), in)
+		require.Equal(t, text, errs.From(err).Error(), in)
+	}
+}
+
+func TestMetadataIsPassedOn(t *testing.T) {
+	t.Parallel()
+	m, err := parseMetadata([]byte(`{"peer.id":"a","mine":{"deep":[1,"<"]},"opentracing-span":{},"req-start-time":17,"request.id":"r1","reqTimeout":"3s"}`))
+	require.NoError(t, err)
+	require.Equal(t, 3*time.Second, m.timeout)
+	require.Equal(t, "r1", m.requestID)
+	require.JSONEq(t,
+		`{"mine":{"deep":[1,"<"]},"opentracing-span":{},"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":17,"reqTimeout":"2s","request.id":"r1"}`,
+		string(m.appendTo(nil, hop{peerID: "b", peerType: "room", route: "x.y.z", timeout: 2 * time.Second})))
+	plain := metadata{requestID: "r", startTime: "5"}
+	require.Equal(t,
+		`{"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":5,"reqTimeout":"1ms","request.id":"r"}`,
+		string(plain.appendTo(nil, hop{peerID: "b", peerType: "room", route: "x.y.z", timeout: time.Microsecond})))
+}
+
+func TestTimeoutsNeverSayZero(t *testing.T) {
+	t.Parallel()
+	for in, out := range map[time.Duration]string{
+		0: "1ms", time.Nanosecond: "1ms", -time.Second: "1ms", 1400 * time.Microsecond: "1ms",
+		5 * time.Second: "5s", 90 * time.Second: "1m30s", 1500 * time.Millisecond: "1.5s",
+	} {
+		require.Equal(t, out, formatTimeout(in))
+	}
+}
