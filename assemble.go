@@ -59,6 +59,10 @@ func (a *App) checkRole() error {
 		return errors.New("a frontend needs an acceptor: give cereus.WithTCP, WithWebSocket or WithAcceptor")
 	case !a.opts.frontend && len(a.opts.acceptors) > 0:
 		return errors.New("a backend takes no clients: drop its acceptors or make it a cereus.Frontend")
+	case !cluster.ValidServerName(a.opts.serverType):
+		return fmt.Errorf("server type %q: use 1 to 64 of A-Z a-z 0-9 _ . -", a.opts.serverType)
+	case a.opts.id != "" && !cluster.ValidServerName(a.opts.id):
+		return fmt.Errorf("server id %q: use 1 to 64 of A-Z a-z 0-9 _ . -", a.opts.id)
 	}
 	return nil
 }

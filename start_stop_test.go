@@ -3,6 +3,7 @@ package cereus_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/cereus-game/cereus"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/errs"
 )
 
 // part is a module whose hooks are functions; nil ones do nothing.
@@ -144,6 +146,29 @@ func TestFailedStartIsBounded(t *testing.T) {
 	err := within(t, func() error { return app.Start(context.Background()) })
 	require.ErrorContains(t, err, "no luck")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// TestNamesAreChecked: also those of a server without a cluster, whose type is part of its routes.
+func TestNamesAreChecked(t *testing.T) {
+	t.Parallel()
+	_, err := cereus.New(cereus.Backend("a room"), cereus.Standalone())
+	require.ErrorContains(t, err, "server type")
+	_, err = cereus.New(cereus.Backend("room"), cereus.Standalone(), cereus.WithID("a/b"))
+	require.ErrorContains(t, err, "server id")
+}
+
+// TestPushRouteIsChecked: by who pushes, not only by the frontend that could
+// do nothing but drop it.
+func TestPushRouteIsChecked(t *testing.T) {
+	t.Parallel()
+	room := newWorld(t).start(server{kind: "room"})
+	ctx := context.Background()
+	failed, err := room.Push(ctx, cereus.Push{FrontendType: "gate", Route: strings.Repeat("r", 256), Payload: []byte("x")}, "ada", "bob")
+	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	require.Equal(t, []string{"ada", "bob"}, failed)
+	failed, err = room.Push(ctx, cereus.Push{FrontendType: "gate", Route: strings.Repeat("r", 255), Payload: []byte("x")}, "ada")
+	require.NoError(t, err)
+	require.Empty(t, failed)
 }
 
 // nest registers a module while it is registered itself.

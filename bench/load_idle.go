@@ -16,7 +16,7 @@ type idleLoad struct {
 
 const (
 	dialers       = 16
-	connsOfSource = 10_000 // of one source address, well below the ports it has
+	connsOfSource = 5_000 // of one source address, well below the ports it has
 )
 
 // idlers are the connections that a load process holds open.
@@ -30,7 +30,7 @@ func (h *idlers) open(ctx context.Context, p idleLoad) (int, error) {
 	work.SetLimit(dialers)
 	for i := range p.Conns {
 		work.Go(func() error {
-			source := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/connsOfSource))}
+			source := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i/connsOfSource))}
 			l, err := dial(ctx, p.Target, source)
 			if err != nil {
 				return err
@@ -50,6 +50,9 @@ func (h *idlers) close(context.Context, struct{}) (int, error) {
 	defer h.mu.Unlock()
 	n := len(h.links)
 	for _, l := range h.links {
+		if tcp, ok := l.Conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // a reset: the next run needs the ports
+		}
 		_ = l.Close()
 	}
 	h.links = nil

@@ -54,6 +54,15 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 	}
 	m := describeMachine()
 	b := &bench{runs: f.runs, time: f.time, profile: f.profile}
+	err = b.measureAll(ctx, chosen)
+	if f.json {
+		return errors.Join(err, writeJSON(out, report{m, b.rows}))
+	}
+	return errors.Join(err, writeText(out, m, b.rows))
+}
+
+// measureAll leaves what was measured in b.rows, also when it fails.
+func (b *bench) measureAll(ctx context.Context, chosen *regexp.Regexp) error {
 	for _, s := range scenarios() {
 		if !chosen.MatchString(s.name) {
 			continue
@@ -62,11 +71,12 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 			return err
 		}
 	}
-	if f.json {
-		return writeJSON(out, report{m, b.rows})
-	}
+	return nil
+}
+
+func writeText(out io.Writer, m machine, rows []*row) error {
 	if _, err := fmt.Fprintln(out, m); err != nil {
 		return err
 	}
-	return writeTable(out, b.rows)
+	return writeTable(out, rows)
 }

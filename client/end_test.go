@@ -213,7 +213,9 @@ func TestHeartbeatsBeyondReason(t *testing.T) {
 			t.Parallel()
 			c := dial(t, serve(t, "tcp", func(p *peer) {
 				p.welcome(protocol.HandshakeResponse{Heartbeat: announced})
-				echo(p)
+				for m, ok := p.message(); ok; m, ok = p.message() {
+					p.respond(m.ID, string(m.Data))
+				}
 			}))
 			require.Equal(t, want, c.Heartbeat())
 			var reply string

@@ -84,15 +84,16 @@ type Dispatcher struct {
 	group     *lifecycle.Group
 	clock     clock
 
-	routes    routes
-	targets   *xsync.Map[targetKey, *target]
-	mailboxes *xsync.Map[mailboxKey, *mailbox]
-	inboxes   *lifecycle.Workers[*Inbox]
-	boxes     *lifecycle.Workers[*mailbox]
-	workers   workers
-	envelopes sync.Pool            // of *envelope
-	remotes   map[string]*endpoint // by service.method; written in Init only
-	handlers  map[string]*endpoint
+	routes     routes
+	targets    *xsync.Map[targetKey, *target]
+	mailboxes  *xsync.Map[mailboxKey, *mailbox]
+	inboxes    *lifecycle.Workers[*Inbox]
+	boxes      *lifecycle.Workers[*mailbox]
+	workers    workers
+	sysWorkers workers
+	envelopes  sync.Pool            // of *envelope
+	remotes    map[string]*endpoint // by service.method; written in Init only
+	handlers   map[string]*endpoint
 }
 
 // New returns a dispatcher that starts nothing until Init.
@@ -124,7 +125,8 @@ func (d *Dispatcher) Init(context.Context) error {
 	d.routes.init(d)
 	d.inboxes = lifecycle.NewWorkers(d.group, "inbox", func(ctx context.Context, b *Inbox) { b.run(ctx) })
 	d.boxes = lifecycle.NewWorkers(d.group, "mailbox", func(ctx context.Context, b *mailbox) { b.run(ctx) })
-	d.workers.init(d.group, d.Limits.Remotes)
+	d.workers.init(d.group, "remote", d.Limits.Remotes)
+	d.sysWorkers.init(d.group, "sys remote", d.Limits.Remotes)
 	d.group.Go("mailbox sweeper", d.sweepMailboxes)
 	return nil
 }

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nuid"
@@ -58,7 +59,11 @@ func (d *Dispatcher) serveForward(j *job) {
 }
 
 func (d *Dispatcher) serveOnWorker(j *job) {
-	if !d.workers.try(j) {
+	w := &d.workers
+	if strings.HasPrefix(shortOf(j.route), serviceSys+".") {
+		w = &d.sysWorkers // what handlers wait for must not wait for remotes
+	}
+	if !w.try(j) {
 		d.Metrics.RPCBusy()
 		j.fail(errs.ErrBusy)
 	}

@@ -14,8 +14,8 @@ type workers struct {
 	alive atomic.Int64
 }
 
-func (w *workers) init(g *lifecycle.Group, limit int) {
-	w.jobs, w.limit = lifecycle.NewWorkers(g, "remote", w.run), int64(limit)
+func (w *workers) init(g *lifecycle.Group, name string, limit int) {
+	w.jobs, w.limit = lifecycle.NewWorkers(g, name, w.run), int64(limit)
 }
 
 // try runs j soon, or reports false when the limit of running ones is reached.

@@ -32,6 +32,8 @@ type world struct {
 	log      logrus.FieldLogger
 	limits   Limits
 	runs     int
+	adapt    func(*cluster.Server) // nil: servers as start makes them
+	register func(*component.Table) error
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,9 +62,15 @@ func (w *world) start(id, serverType string) *node {
 		Nonce: fmt.Sprintf("%s-%d", id, w.runs), State: cluster.StateUp,
 		Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge},
 	}
+	if w.adapt != nil {
+		w.adapt(self)
+	}
 	n := &node{w: w, self: self, rec: &recorder{ran: make(map[playerKey][]uint32)}, transport: w.bus.Transport(self.Nonce)}
 	table := component.NewTable()
 	require.NoError(w.t, table.Register(n.rec, component.WithName("svc")))
+	if w.register != nil {
+		require.NoError(w.t, w.register(table))
+	}
 	var err error
 	n.discovery, err = cluster.NewMemoryDiscovery(w.registry, self, w.log)
 	require.NoError(w.t, err)
