@@ -175,6 +175,7 @@ func (a *App) acceptorOptions() []acceptor.Option {
 	c := a.config.Conn
 	opts := []acceptor.Option{
 		acceptor.WithLogger(a.log),
+		acceptor.WithMetrics(acceptorMeter{a.metrics}),
 		acceptor.WithLimits(acceptor.Limits{
 			HandshakeBody: c.Limits.Handshake, Body: c.Limits.Packet, HTTPHeader: c.Limits.HTTPHeader,
 			HandshakePacket: c.HandshakeTimeout, Opening: c.HandshakeTimeout,

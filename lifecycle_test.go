@@ -275,7 +275,7 @@ func TestRunEndsWhenItCannotGoOn(t *testing.T) {
 	infra, err := embedded.Start(ctx)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, infra.Stop(ctx)) })
-	d := &diary{}
+	d, up := &diary{}, make(upSignal)
 	app := worldOn(t, infra).build(server{kind: "room", config: []change{func(c *config.Config) {
 		c.Cluster.SD.Etcd.OnLoss = config.OnLossExit
 		c.Cluster.SD.Etcd.Heartbeat.TTL = time.Second
@@ -283,11 +283,11 @@ func TestRunEndsWhenItCannotGoOn(t *testing.T) {
 		c.Cluster.SD.Etcd.GrantLease.RetryInterval = 10 * time.Millisecond
 		c.Cluster.SD.Etcd.GrantLease.Timeout = 100 * time.Millisecond
 		c.Cluster.SD.Etcd.Revoke.Timeout = 100 * time.Millisecond
-	}}})
+	}}, opts: []cereus.Option{up.option()}})
 	withHooks(t, app, &hooks{name: "m1", diary: d}, &hooks{name: "m2", diary: d}, &hooks{name: "c", diary: d})
 	done := make(chan error)
 	go func() { done <- app.Run(ctx) }()
-	until(t, "the app is up", func() bool { return len(app.Discovery().ServersByType("room")) == 1 })
+	<-up
 	require.NoError(t, infra.StopEtcd(ctx))
 	select {
 	case err := <-done:

@@ -3,6 +3,7 @@ package cereus
 import (
 	"sync/atomic"
 
+	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/metrics"
@@ -55,6 +56,16 @@ func (m discoveryMeter) EntrySkipped()      { m.metrics.SDBadEntry() }
 func (m discoveryMeter) Relisted(string)    { m.metrics.SDRelisted() }
 func (m discoveryMeter) LeaseLost()         { m.metrics.SDLeaseLost() }
 func (m discoveryMeter) ListenerPanicked()  { m.metrics.Panic("discovery listener") }
+
+// acceptorMeter counts who does not get in; agents count who does.
+type acceptorMeter struct{ metrics *metrics.Metrics }
+
+var _ acceptor.Metrics = acceptorMeter{}
+
+func (m acceptorMeter) Accepted()                    {}
+func (m acceptorMeter) Refused(why acceptor.Refusal) { m.metrics.ConnectionRefused(string(why)) }
+func (m acceptorMeter) Closed()                      {}
+func (m acceptorMeter) AcceptFailed()                { m.metrics.AcceptFailed() }
 
 // serverCounts keeps the number of servers per type in the metrics.
 type serverCounts struct {

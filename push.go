@@ -5,14 +5,10 @@ import (
 
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/group"
-	"github.com/cereus-game/cereus/protocol"
 )
 
 // errFrontendType: a backend has no frontend type of its own to push to.
 var errFrontendType = errs.New(errs.CodeBadRequest, "name the type of the users' frontends: a backend has none of its own")
-
-// maxPushRoute is what one length byte can say (wire.md 3.3).
-const maxPushRoute = 255
 
 // Push is a message from the server to clients.
 type Push struct {
@@ -33,9 +29,6 @@ func (a *App) Push(ctx context.Context, p Push, uids ...string) (failed []string
 	frontendType, err := a.frontendType(p.FrontendType)
 	if err != nil {
 		return uids, err
-	}
-	if len(p.Route) > maxPushRoute { // the frontend could only drop it
-		return uids, errs.Wrap(errs.CodeBadRequest, protocol.ErrRouteTooLong)
 	}
 	return a.dispatcher.PushToUsers(ctx, frontendType, p.Route, p.Payload, uids)
 }

@@ -29,7 +29,7 @@ func To(serverID string) CallOption {
 }
 
 // WithTimeout bounds the call. The earliest of this, the deadline of ctx and
-// cluster.rpc.client.nats.requesttimeout holds.
+// cluster.rpc.client.nats.requesttimeout holds. 0 and less bound nothing.
 func WithTimeout(d time.Duration) CallOption {
 	return callOptionFunc(func(c *callOptions) { c.timeout = d })
 }

@@ -17,8 +17,11 @@ func (a *App) OnBound(fn session.BindHook) error {
 	if a.pool == nil {
 		return errNoSessions
 	}
-	if fn == nil {
-		return errors.New("OnBound(nil): pass a function")
-	}
-	return a.beforeStart(func() error { a.pool.OnAfterBind(fn); return nil })
+	return a.beforeStart(func() error {
+		if fn == nil {
+			return errors.New("OnBound(nil): pass a function")
+		}
+		a.pool.OnAfterBind(fn)
+		return nil
+	})
 }

@@ -54,6 +54,7 @@ type pendingShard struct {
 	free   int32 // first free slot, linked by next
 	used   int
 	closed bool
+	swept  int64                // the last tick that was expired
 	wheel  [wheelBuckets]int32 // first slot of the calls that expire in a tick
 }
 
@@ -244,7 +245,8 @@ func (s *pendingShard) add(call pendingCall, deadline int64, shard int) (uint64,
 	}
 	slot := &s.slots[n]
 	slot.generation++
-	slot.call, slot.deadline, slot.epoch = call, deadline, 0
+	// The sweeper may have passed the deadline since it was reckoned.
+	slot.call, slot.deadline, slot.epoch = call, max(deadline, s.swept+1), 0
 	s.link(n, slot)
 	s.used++
 	return makeToken(slot.generation, n, shard), true
@@ -288,6 +290,7 @@ func (s *pendingShard) remove(n int32) pendingCall {
 func (s *pendingShard) expire(first, last int64, late []pendingCall) []pendingCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.swept = last
 	if s.used == 0 {
 		return late
 	}

@@ -85,7 +85,7 @@ func (t *NATSTransport) connect(ctx context.Context, urls string) (*natsLink, er
 	options = append(options,
 		nats.SetCustomDialer(dialer),
 		nats.ReconnectHandler(func(*nats.Conn) { t.events.push(natsEvent{kind: linkUp, link: link}) }),
-		nats.LameDuckModeHandler(func(*nats.Conn) { t.events.push(natsEvent{kind: linkLeaving, link: link}) }),
+		nats.LameDuckModeHandler(link.onLameDuck),
 		nats.ClosedHandler(link.onClosed),
 		nats.ErrorHandler(link.onError),
 	)
@@ -96,6 +96,13 @@ func (t *NATSTransport) connect(ctx context.Context, urls string) (*natsLink, er
 	dialer.booted.Store(true)
 	link.nc = nc
 	return link, nil
+}
+
+// onLameDuck notes it at once: the event of a link that is being moved to is
+// not heard, but move looks again when that is done.
+func (l *natsLink) onLameDuck(*nats.Conn) {
+	l.leaving.Store(true)
+	l.t.events.push(natsEvent{kind: linkLeaving, link: l})
 }
 
 func (l *natsLink) onClosed(*nats.Conn) {

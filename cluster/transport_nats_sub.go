@@ -35,6 +35,7 @@ func (t *NATSTransport) subscribe(s subscription) (cancelFunc, error) {
 		sub.flow = &natsFlow{out: func(m *nats.Msg) { s.deliver(fromNATS(m)) }}
 	}
 	if err := t.attach(sub); err != nil {
+		t.subs.detach(sub) // else a later connection would make it after all
 		return nil, err
 	}
 	if state := t.state.Load(); state.connected {
@@ -51,6 +52,7 @@ func (t *NATSTransport) subscribeShared(sub *natsSubscription) (cancelFunc, erro
 	sub.flow = &t.subs.flow
 	t.subs.shared.Store(sub.subject, sub)
 	if !t.queue.do(func() { t.logFailure(t.attach(sub)) }) {
+		t.subs.shared.CompareAndDelete(sub.subject, sub)
 		return nil, errStopped
 	}
 	return func(context.Context) error {

@@ -87,5 +87,18 @@ func (n natsURLs) redact(err error) error {
 			}
 		}
 	}
-	return errors.New(text)
+	if text == err.Error() {
+		return err
+	}
+	return &redactedError{text: text, cause: err}
 }
+
+// redactedError is an error without its secrets: they are in the text of its
+// cause, which errors.Is and errors.As find.
+type redactedError struct {
+	text  string
+	cause error
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.cause }

@@ -40,7 +40,7 @@ const (
 
 // Heartbeat is how clients are kept and found dead (wire.md 2.5).
 type Heartbeat struct {
-	Interval time.Duration `key:"interval" default:"30s" validate:"gte=1s,wholeseconds" doc:"time between heartbeats, announced to clients; a silent client is closed after 2 to 3 intervals"`
+	Interval time.Duration `key:"interval" default:"30s" validate:"gte=1s,lte=24h,wholeseconds" doc:"time between heartbeats, announced to clients; a silent client is closed after 2 to 3 intervals"`
 }
 
 // Handler is how messages are encoded for clients.
@@ -85,12 +85,12 @@ type Session struct {
 // Acceptor is what holds for every listening socket.
 type Acceptor struct {
 	ProxyProtocol bool          `key:"proxyprotocol" default:"false" doc:"expect a PROXY protocol header (v1 or v2) on new connections"`
-	ProxyTimeout  time.Duration `key:"proxytimeout" default:"1s" validate:"gte=1ms" doc:"longest wait for the PROXY header"`
+	ProxyTimeout  time.Duration `key:"proxytimeout" default:"1s" validate:"gte=1ms,lte=24h" doc:"longest wait for the PROXY header"`
 }
 
 // Conn is what one client connection may do.
 type Conn struct {
-	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms" doc:"deadline for each of TLS handshake, HTTP header and game handshake"`
+	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms,lte=24h" doc:"deadline for each of TLS handshake, HTTP header and game handshake"`
 	Mailbox          int           `key:"mailbox" default:"64" validate:"gte=1" doc:"messages of a session that wait for their handler; beyond them its connection is not read"`
 	Limits           Limits        `key:"limits"`
 	RateLimiting     RateLimiting  `key:"ratelimiting"`
@@ -100,7 +100,7 @@ type Conn struct {
 type Limits struct {
 	Packet     int `key:"packet" default:"64KiB" unit:"bytes" validate:"gte=1,lte=16777215" doc:"largest packet body from a client (the protocol allows 2^24-1)"`
 	Handshake  int `key:"handshake" default:"4KiB" unit:"bytes" validate:"gte=2,lte=16777215" doc:"largest packet body before the handshake is complete"`
-	HTTPHeader int `key:"httpheader" default:"8KiB" unit:"bytes" validate:"gte=512" doc:"largest HTTP header of a WebSocket upgrade"`
+	HTTPHeader int `key:"httpheader" default:"8KiB" unit:"bytes" validate:"gte=512,lte=1048576" doc:"largest HTTP header of a WebSocket upgrade"`
 	Inflated   int `key:"inflated" default:"1MiB" unit:"bytes" validate:"gte=1" doc:"largest message body after inflating"`
 	Ratio      int `key:"ratio" default:"10" validate:"gte=1" doc:"largest inflated size as a multiple of the compressed size"`
 }

@@ -210,6 +210,12 @@ cereus:
 	require.NotContains(t, err.Error(), secret)
 	require.Contains(t, err.Error(), `cereus.cluster.sd.etcd.pass = (hidden)`)
 	require.Contains(t, err.Error(), `"http://(hidden)@e:1,"`)
+
+	_, _, err = config.Load(config.Options{Env: func() []string { return nil }, Overrides: map[string]any{
+		"cluster.rpc.client.nats.connect": map[string]any{"url": "nats://u:hunter2@n:1"},
+	}})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), secret)
 }
 
 func TestSecretTravelsAsTextHidden(t *testing.T) {
@@ -341,5 +347,16 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		_, _, err := config.Load(config.Options{Root: "pitaya", File: "testdata/pitaya.yaml", Env: noEnv})
 		require.NoError(b, err)
+	}
+}
+
+// TestBoundsOfOthers: what an acceptor would refuse when it listens is refused here.
+func TestBoundsOfOthers(t *testing.T) {
+	t.Parallel()
+	for key, value := range map[string]any{
+		"conn.limits.httpheader": "2MiB", "conn.handshaketimeout": "25h", "acceptor.proxytimeout": "25h", "heartbeat.interval": "25h",
+	} {
+		_, _, err := config.Load(config.Options{Env: func() []string { return nil }, Overrides: map[string]any{key: value}})
+		require.ErrorContains(t, err, key)
 	}
 }

@@ -84,7 +84,7 @@ func printable(raw any) string {
 	}
 	list, err := parseList(raw)
 	if err != nil {
-		return fmt.Sprint(raw)
+		return maskUser(fmt.Sprint(raw))
 	}
 	items := list.([]string)
 	for i := range items {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -59,7 +60,8 @@ func (b *bounded[V]) add(label string) bool {
 	}
 	grown := make(map[string]V, len(old)+1)
 	maps.Copy(grown, old)
-	grown[label] = b.build(label)
+	// client_golang panics on a label that is not UTF-8.
+	grown[label] = b.build(strings.ToValidUTF8(label, "\uFFFD"))
 	b.entries.Store(&grown)
 	return true
 }

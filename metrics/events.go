@@ -9,6 +9,8 @@ type events struct {
 	clients           prometheus.Gauge
 	connectionsOpened prometheus.Counter
 	connectionsClosed *bounded[prometheus.Counter]
+	connectionsTurned *bounded[prometheus.Counter]
+	acceptFailures    prometheus.Counter
 	rateLimited       prometheus.Counter
 	protocolErrors    *bounded[prometheus.Counter]
 	mailboxFull       prometheus.Counter
@@ -37,6 +39,8 @@ func newEvents(f *factory) events {
 	return events{
 		clients:           f.gauge("pitaya_acceptor_connected_clients", "client connections that are open"),
 		connectionsOpened: f.counter("cereus_connections_opened_total", "client connections that were opened"),
+		connectionsTurned: f.counters("cereus_connections_refused_total", "reason", "client connections that were refused before they reached the game, by reason"),
+		acceptFailures:    f.counter("cereus_accept_failures_total", "accepts that failed and were tried again, for want of file descriptors for one"),
 		connectionsClosed: f.counters("cereus_connections_closed_total", "reason", "client connections that were closed, by reason"),
 		rateLimited:       f.counter("pitaya_acceptor_exceeded_rate_limiting", "packets refused by rate limiting"),
 		protocolErrors:    f.counters("cereus_protocol_errors_total", "kind", "bytes from clients that broke the protocol, by kind"),
@@ -65,6 +69,20 @@ func (m *Metrics) ConnectionOpened() {
 	if m != nil {
 		m.events.clients.Inc()
 		m.events.connectionsOpened.Inc()
+	}
+}
+
+// ConnectionRefused counts a connection that the transport turned away.
+func (m *Metrics) ConnectionRefused(reason string) {
+	if m != nil {
+		m.events.connectionsTurned.value(reason).Inc()
+	}
+}
+
+// AcceptFailed counts an accept that is tried again.
+func (m *Metrics) AcceptFailed() {
+	if m != nil {
+		m.events.acceptFailures.Inc()
 	}
 }
 

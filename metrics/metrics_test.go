@@ -81,6 +81,8 @@ func TestEventsAreCounted(t *testing.T) {
 		{"cereus_nats_connected", "connection=client ", func(m *metrics.Metrics) { m.NATSUp("client"); m.NATSDown("client") }, 0},
 		{"cereus_nats_reconnects_total", "", (*metrics.Metrics).NATSReconnected, 1},
 		{"pitaya_service_discovery_count_servers", "type=room ", func(m *metrics.Metrics) { m.SetServers("room", 9); m.SetServers("room", 7) }, 7},
+		{"cereus_connections_refused_total", "reason=full ", func(m *metrics.Metrics) { m.ConnectionRefused("full") }, 1},
+		{"cereus_accept_failures_total", "", (*metrics.Metrics).AcceptFailed, 1},
 		{"cereus_sd_relists_total", "", (*metrics.Metrics).SDRelisted, 1},
 		{"cereus_sd_lease_losses_total", "", (*metrics.Metrics).SDLeaseLost, 1},
 		{"cereus_sd_bad_entries_total", "", (*metrics.Metrics).SDBadEntry, 1},
@@ -122,6 +124,8 @@ func TestNilMetricsAreOff(t *testing.T) {
 	m.SDLeaseLost()
 	m.SDBadEntry()
 	m.WatchDiscovery(view{})
+	m.ConnectionRefused("x")
+	m.AcceptFailed()
 	require.True(t, m.RegisterRoute("a.b.c"))
 	m.Route("a.b.c").Answered(metrics.KindLocal, time.Second, "")
 	m.Route("a.b.c").WaitedLocal(time.Second)

@@ -33,23 +33,24 @@ func (d *Door) Holds(_ context.Context, asked *People) (*People, error) {
 func (d *Door) Enter(_ context.Context, s *session.Session, name string) error {
 	d.holds.Store(name, s.ID())
 	s.OnClose(func(s *session.Session) { // must not block
-		d.leaving.Go(func() { d.goodbye(s) })
+		d.leaving.Go(func() { d.goodbye(s, name) })
 	})
 	return nil
 }
 
 // goodbye tells the game. It may come twice, so a failed call can be repeated.
-func (d *Door) goodbye(s *session.Session) {
-	if id, here := d.holds.Load(s.UID()); !here || id != s.ID() {
+// The session has lost its name again if it ended while it got it.
+func (d *Door) goodbye(s *session.Session, name string) {
+	if id, here := d.holds.Load(name); !here || id != s.ID() {
 		return // the same user came again, and this connection had to go
 	}
-	who := &Visitor{Name: s.UID(), Room: roomOf(s)}
+	who := &Visitor{Name: name, Room: roomOf(s)}
 	for range 3 {
 		if d.app.RPC(context.Background(), "room.chat.gone", nil, who) == nil {
 			break
 		}
 	}
-	d.holds.CompareAndDelete(s.UID(), s.ID())
+	d.holds.CompareAndDelete(name, s.ID())
 }
 
 // Shutdown waits for the last goodbyes, which take as long as their calls may.

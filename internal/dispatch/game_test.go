@@ -60,28 +60,28 @@ func (g *game) Routes(r *component.Routes) {
 	component.Handle(r, "typed", func(_ context.Context, in *struct{ A int }) (*struct{ A int }, error) { return in, nil })
 	component.HandleRaw(r, "bind", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
-		return nil, s.Bind(ctx, string(b))
+		return b, s.Bind(ctx, string(b))
 	})
 	component.HandleRaw(r, "save", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
 		if err := s.Set("saved", string(b)); err != nil {
 			return nil, err
 		}
-		return nil, s.Save(ctx)
+		return b, s.Save(ctx)
 	})
 	component.HandleRaw(r, "push", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
-		return nil, s.Push(ctx, "onPush", b)
+		return b, s.Push(ctx, "onPush", b)
 	})
-	component.HandleRaw(r, "kick", func(ctx context.Context, _ []byte) ([]byte, error) {
+	component.HandleRaw(r, "kick", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
-		return nil, s.Kick(ctx, "")
+		return b, s.Kick(ctx, "")
 	})
 }
 
 func (g *game) echo(_ context.Context, b []byte) ([]byte, error) {
 	g.calls.Add(1)
-	return b, nil
+	return append([]byte{}, b...), nil // nil is no reply
 }
 
 func (g *game) exit(context.Context, []byte) ([]byte, error) {

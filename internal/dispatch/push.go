@@ -7,6 +7,7 @@ import (
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/protocol"
+	address "github.com/cereus-game/cereus/route"
 	"github.com/cereus-game/cereus/session"
 )
 
@@ -19,8 +20,12 @@ type PacketWriter interface {
 	WritePacket(packet []byte) error
 }
 
-// payload encodes what a push carries.
-func (d *Dispatcher) payload(v any) ([]byte, error) {
+// payload encodes what a push on route carries. A route that no frontend could
+// send is refused here: there it would only be dropped.
+func (d *Dispatcher) payload(route string, v any) ([]byte, error) {
+	if len(route) > address.MaxLength {
+		return nil, errs.Wrap(errs.CodeBadRequest, protocol.ErrRouteTooLong)
+	}
 	if raw, ok := v.([]byte); ok {
 		return raw, nil
 	}
@@ -33,7 +38,7 @@ func (d *Dispatcher) payload(v any) ([]byte, error) {
 // whole. Users that nobody holds are not an error (wire.md 10.4), except on a
 // server of the type in standalone mode, which knows all of them.
 func (d *Dispatcher) PushToUsers(_ context.Context, frontendType, route string, v any, uids []string) ([]string, error) {
-	data, err := d.payload(v)
+	data, err := d.payload(route, v)
 	if err != nil {
 		return uids, err
 	}

@@ -37,3 +37,16 @@ func TestDifference(t *testing.T) {
 	require.Equal(t, "state up to busy, weight 1 to 2, metadata was a=1", difference(before, after))
 	require.Empty(t, difference(before, before))
 }
+
+// Everybody who may write to etcd may choose a state's text.
+func TestServersCannotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
+	up := &cluster.Server{ID: "a", Type: "room", State: cluster.StateUp}
+	evil := &cluster.Server{ID: "a", Type: "room", State: "\x1b[2J"}
+	var out bytes.Buffer
+	w := &watcher{out: &out}
+	w.AddServer(evil)
+	w.UpdateServer(evil, up)
+	w.UpdateServer(up, evil)
+	require.NotContains(t, out.String(), "\x1b")
+}

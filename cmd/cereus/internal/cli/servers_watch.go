@@ -83,7 +83,7 @@ func (w *watcher) line(sign string, s *cluster.Server, what string) string {
 	if s.Frontend {
 		role = "frontend"
 	}
-	parts := []string{sign, clean(s.ID), clean(s.Type), role, string(s.State), "on", clean(s.Hostname), fmt.Sprintf("epoch=%d", s.Epoch)}
+	parts := []string{sign, clean(s.ID), clean(s.Type), role, clean(string(s.State)), "on", clean(s.Hostname), fmt.Sprintf("epoch=%d", s.Epoch)}
 	if len(s.Metadata) > 0 {
 		parts = append(parts, metadata(s))
 	}
@@ -96,7 +96,7 @@ func (w *watcher) line(sign string, s *cluster.Server, what string) string {
 func difference(before, after *cluster.Server) string {
 	var what []string
 	if before.State != after.State {
-		what = append(what, fmt.Sprintf("state %s to %s", before.State, after.State))
+		what = append(what, fmt.Sprintf("state %s to %s", clean(string(before.State)), clean(string(after.State))))
 	}
 	if before.Weight != after.Weight {
 		what = append(what, fmt.Sprintf("weight %d to %d", before.Weight, after.Weight))

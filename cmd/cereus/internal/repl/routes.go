@@ -16,7 +16,12 @@ type routes struct {
 
 func newRoutes() *routes { return &routes{} }
 
+// add remembers a route, unless it holds what would steer the terminal that it
+// is shown on as a completion: servers choose routes, too.
 func (r *routes) add(route string) {
+	if clean(route) != route {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if i, found := slices.BinarySearch(r.seen, route); !found && len(r.seen) < maxRoutes {

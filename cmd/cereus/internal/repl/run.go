@@ -46,7 +46,7 @@ func isTerminal(f *os.File) bool {
 
 // welcome describes a connection that was made.
 func welcome(c *client.Client) string {
-	text := fmt.Sprintf("connected to %s, serializer %s, heartbeat %s", c.RemoteAddr(), c.Serializer(), c.Heartbeat())
+	text := fmt.Sprintf("connected to %s, serializer %s, heartbeat %s", c.RemoteAddr(), clean(c.Serializer()), c.Heartbeat())
 	if n := c.Dictionary().Len(); n > 0 {
 		text += fmt.Sprintf(", %d routes in the dictionary", n)
 	}

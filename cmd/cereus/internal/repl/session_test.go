@@ -2,6 +2,8 @@ package repl
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/protocol"
 )
 
 func TestPayload(t *testing.T) {
@@ -115,4 +119,61 @@ func TestScriptLines(t *testing.T) {
 	require.Equal(t, scriptLine{text: "b", number: 4}, <-lines)
 	_, more := <-lines
 	require.False(t, more)
+}
+
+// A server chooses the name of its serializer, its routes and those of pushes.
+func TestServersCannotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
+	const evil = "\x1b[2J"
+	dictionary, err := protocol.NewDictionary(map[string]uint16{evil: 1, "a.b.c": 2})
+	require.NoError(t, err)
+	addr := handshaking(t, &protocol.HandshakeResponse{
+		Code: protocol.HandshakeOK, Dictionary: dictionary, Heartbeat: time.Minute, Serializer: evil,
+	})
+	var out strings.Builder
+	s := newSession(Params{Timeout: 10 * time.Second}, remarks{&out})
+	defer s.close()
+	require.NoError(t, s.connect(t.Context(), addr))
+	s.pushed(evil, nil)
+	require.NoError(t, s.status())
+	require.NotContains(t, out.String(), "\x1b")
+	require.Equal(t, []string{"a.b.c"}, s.candidates("request "))
+	require.Empty(t, s.candidates("wait "))
+}
+
+// remarks is a console that keeps what it is told by one goroutine.
+type remarks struct{ out *strings.Builder }
+
+func (r remarks) say(text string)    { r.out.WriteString(text) }
+func (r remarks) remark(text string) { r.out.WriteString(text) }
+func (r remarks) complain(string)    {}
+
+// handshaking is a server that answers one handshake and nothing else.
+func handshaking(t *testing.T, r *protocol.HandshakeResponse) string {
+	t.Helper()
+	body, err := protocol.AppendHandshakeResponse(nil, r, 0)
+	require.NoError(t, err)
+	answer, err := protocol.AppendPacket(nil, protocol.PacketHandshake, body)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-ended
+	})
+	go func() {
+		defer close(ended)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := protocol.ReadPacket(conn, 1<<16); err != nil {
+			return
+		}
+		_, _ = conn.Write(answer)
+		_, _ = io.Copy(io.Discard, conn) // until the client goes
+	}()
+	return listener.Addr().String()
 }
