@@ -103,8 +103,13 @@ func (d *Dispatcher) present(servers []*cluster.Server, tried []targetKey) []*cl
 	return slices.DeleteFunc(slices.Clone(servers), gone)
 }
 
+// remaining is what is left of a request's time since it was read. A notify has
+// nobody who stops waiting: late is better than lost.
 func (f *forward) remaining() time.Duration {
 	d := f.box.d
+	if f.m.notify {
+		return d.Limits.Timeout
+	}
 	return d.Limits.Timeout - (d.clock.now() - f.m.at)
 }
 

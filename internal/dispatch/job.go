@@ -168,7 +168,8 @@ func (j *job) notify() bool {
 }
 
 // deadline is when the caller stops waiting, told by its remaining time and
-// never by a clock of two machines. Work that nobody waits for is not started.
+// never by a clock of two machines. Work that nobody waits for any more is not
+// started; for a notify nobody ever waits, so its time begins with its handler.
 func (j *job) deadline() (time.Time, error) {
 	left := j.meta.timeout
 	if us := j.in.Request.GetRemainingUs(); us > 0 && us <= math.MaxInt64/int64(time.Microsecond) {
@@ -176,6 +177,9 @@ func (j *job) deadline() (time.Time, error) {
 	}
 	if left == 0 {
 		return time.Time{}, nil // a caller that did not say: wire.md 9.4
+	}
+	if j.notify() {
+		return time.Now().Add(left), nil
 	}
 	deadline := j.in.Received.Add(left)
 	if !time.Now().Before(deadline) {
