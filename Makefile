@@ -24,7 +24,7 @@ race: ## run the tests in random order under the race detector
 
 .PHONY: rows
 rows: ## run the tests of the fault rows, long forms, 20 times under the race detector
-	CEREUS_ROWS=long go test -race -count=$(COUNT) -timeout=2h -run '^Test$(ROW)_' $(PKG)
+	CEREUSTEST_ROWS=long go test -race -count=$(COUNT) -timeout=2h -run '^Test$(ROW)_' $(PKG)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for a minute

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -149,7 +150,7 @@ func (a *App) Start(ctx context.Context) error {
 		return errors.Join(err, a.takeDown(ctx))
 	}
 	a.ready.Store(true)
-	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server is up")
+	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).WithField("clients", a.addresses()).Info("server is up")
 	return nil
 }
 
@@ -264,6 +265,15 @@ func (a *App) Discovery() cluster.ServiceDiscovery {
 		return nil
 	}
 	return a.discovery
+}
+
+// addresses are those of the acceptors, for people to read.
+func (a *App) addresses() string {
+	var all []string
+	for _, addr := range a.Addrs() {
+		all = append(all, addr.String())
+	}
+	return strings.Join(all, " ")
 }
 
 // Addrs are the addresses that the acceptors listen on, in the order of their

@@ -33,9 +33,7 @@ func (a *App) assemble() error {
 	a.config = cmp.Or(o.config, config.Default())
 	a.log = o.log
 	if a.log == nil {
-		quiet := logrus.New()
-		quiet.SetLevel(logrus.WarnLevel)
-		a.log = quiet
+		a.log = logrus.New()
 	}
 	faults := []error{a.checkRole(), a.config.Validate()}
 	var err error

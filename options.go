@@ -115,8 +115,8 @@ func WithSerializer(s serializer.Serializer) Option {
 	return optionFunc(func(o *options) error { o.serializer = s; return nil })
 }
 
-// WithLogger sets where the app logs; without it warnings and worse go to
-// standard error.
+// WithLogger sets where the app logs; without it everything but debug
+// messages goes to standard error.
 func WithLogger(log logrus.FieldLogger) Option {
 	return optionFunc(func(o *options) error { o.log = log; return nil })
 }

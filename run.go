@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
@@ -19,7 +20,7 @@ func (a *App) Run(ctx context.Context) error {
 		signal.Notify(signals, a.opts.signals...)
 		defer signal.Stop(signals)
 	}
-	starting, stop := untilSignal(ctx, signals, "stopped before the server was up")
+	starting, stop := untilSignal(ctx, signals, "stopped before the server was up", 0)
 	err := a.Start(starting)
 	stopped := stop()
 	if err != nil {
@@ -32,7 +33,7 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), a.config.Shutdown.Timeout,
 		fmt.Errorf("shutdown took longer than %s (key shutdown.timeout)", a.config.Shutdown.Timeout))
 	defer cancel()
-	ctx, stop = untilSignal(ctx, signals, "shutdown cut short")
+	ctx, stop = untilSignal(ctx, signals, "shutdown cut short", repeatTime)
 	defer func() { _ = stop() }()
 	return errors.Join(cause, a.Shutdown(ctx))
 }
@@ -51,16 +52,28 @@ func (a *App) wait(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// untilSignal is ctx, cancelled as soon as a signal comes. The function ends the
-// waiting for one and returns why the context had ended by then, if it had.
-func untilSignal(ctx context.Context, signals <-chan os.Signal, what string) (context.Context, func() error) {
+// repeatTime is how long after a signal another one is taken for the same: some
+// supervisors signal a process and its group, both at once.
+const repeatTime = time.Second
+
+// untilSignal is ctx, cancelled as soon as a signal comes that is no repetition.
+// The function ends the waiting for one and returns why the context had ended by
+// then, if it had.
+func untilSignal(ctx context.Context, signals <-chan os.Signal, what string, repeats time.Duration) (context.Context, func() error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := lifecycle.NewGroup(ctx)
+	begin := time.Now()
 	watch.Go("signals", func(ctx context.Context) {
-		select {
-		case s := <-signals:
-			cancel(fmt.Errorf("%s by signal %s", what, s))
-		case <-ctx.Done():
+		for {
+			select {
+			case s := <-signals:
+				if time.Since(begin) >= repeats {
+					cancel(fmt.Errorf("%s by signal %s", what, s))
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	return ctx, func() error {

@@ -130,13 +130,13 @@ func (l *endless) fill(in *inbox) error {
 }
 
 // TestIdleMemory measures what an idle connection costs in a process that only
-// serves: the clients are in another one. It runs when CEREUS_IDLE is the
+// serves: the clients are in another one. It runs when CEREUSTEST_IDLE is the
 // number of connections per transport. Limits: 10 KiB for tcp and ws (issue:
 // one goroutine and at most 10 KiB), 18 KiB for tls.
 func TestIdleMemory(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("CEREUS_IDLE"))
+	n, _ := strconv.Atoi(os.Getenv("CEREUSTEST_IDLE"))
 	if n == 0 {
-		t.Skip("set CEREUS_IDLE to a number of connections")
+		t.Skip("set CEREUSTEST_IDLE to a number of connections")
 	}
 	server, _ := tlsConfigs(t)
 	for _, tc := range []struct {

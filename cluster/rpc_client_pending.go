@@ -54,7 +54,7 @@ type pendingShard struct {
 	free   int32 // first free slot, linked by next
 	used   int
 	closed bool
-	swept  int64                // the last tick that was expired
+	swept  int64               // the last tick that was expired
 	wheel  [wheelBuckets]int32 // first slot of the calls that expire in a tick
 }
 

@@ -21,7 +21,7 @@ const (
 
 // requireEnv is the environment variable that, set to "required", turns a
 // missing Chromium from a skip into a failure. CI sets it.
-const requireEnv = "CEREUS_BROWSER"
+const requireEnv = "CEREUSTEST_BROWSER"
 
 // executables are the names Chromium goes by, the best first.
 func executables() []string {
@@ -36,7 +36,7 @@ type Browser struct {
 }
 
 // Start starts a headless Chromium and closes it when the test ends. It skips
-// the test when none is installed, and fails it when CEREUS_BROWSER=required.
+// the test when none is installed, and fails it when CEREUSTEST_BROWSER=required.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	path, err := find(executables())

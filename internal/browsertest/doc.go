@@ -3,5 +3,5 @@
 // by their data-testid, and takes screenshots. Every step is bounded by
 // [StepTimeout] and fails the test with what the page showed instead; nothing
 // of the browser outlives the test. Where no Chromium is installed a test is
-// skipped, unless the environment says CEREUS_BROWSER=required.
+// skipped, unless the environment says CEREUSTEST_BROWSER=required.
 package browsertest
