@@ -9,6 +9,9 @@ COUNT ?= 20
 FUZZTIME ?= 1m
 PKG ?= ./...
 
+NEEDS_COMPOSE = docker compose version >/dev/null 2>&1 || { echo \
+	"this needs docker with its compose plugin; 'go run ./cmd/cereus dev' runs etcd and NATS without" >&2; exit 1; }
+
 .PHONY: help
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +27,7 @@ race: ## run the tests in random order under the race detector
 
 .PHONY: rows
 rows: ## run the tests of the fault rows, long forms, 20 times under the race detector
+	@grep -rqE --include='*_test.go' '^func Test$(ROW)_' . || { echo "no test of a row $(ROW): docs/faults.md has the rows" >&2; exit 1; }
 	CEREUSTEST_ROWS=long go test -race -count=$(COUNT) -timeout=2h -run '^Test$(ROW)_' $(PKG)
 
 .PHONY: fuzz
@@ -69,10 +73,12 @@ cluster: ## run the smallest cluster, one process per server
 
 .PHONY: up
 up: ## start etcd and NATS in containers
+	@$(NEEDS_COMPOSE)
 	docker compose up --detach --wait
 
 .PHONY: down
 down: ## stop the containers; their data stays
+	@$(NEEDS_COMPOSE)
 	docker compose down
 
 .PHONY: ci

@@ -86,7 +86,9 @@ func New(opts ...Option) (*App, error) {
 }
 
 // Register adds a component whose methods answer clients; see package
-// component. It must be called before Start.
+// component. Names of methods that are found keep Go's case: Join of a *Lobby is
+// asked for as "Lobby.Join" unless component.WithName and component.WithNameFunc
+// say otherwise. It must be called before Start.
 func (a *App) Register(c any, opts ...component.Option) error {
 	if a.wasStarted() {
 		return ErrStarted
@@ -150,7 +152,11 @@ func (a *App) Start(ctx context.Context) error {
 		return errors.Join(err, a.takeDown(ctx))
 	}
 	a.ready.Store(true)
-	a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).WithField("clients", a.addresses()).Info("server is up")
+	up := a.log.WithField("type", a.self.Type).WithField("id", a.self.ID)
+	if a.self.Frontend {
+		up = up.WithField("clients", a.addresses())
+	}
+	up.Info("server is up")
 	return nil
 }
 

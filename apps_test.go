@@ -250,7 +250,8 @@ func pushes(t *testing.T, h *house) {
 	p1.receives("own:type")
 	require.NotContains(t, p0.got(), "own:type")
 	failed, err := h.rooms[0].Push(ctx, cereus.Push{Route: "x"}, "push-0")
-	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err), "the fault of the server's programmer, not of a player")
+	require.ErrorContains(t, err, "set Push.FrontendType")
 	require.Equal(t, []string{"push-0"}, failed)
 	failed, err = h.rooms[0].Push(ctx, cereus.Push{FrontendType: "connector", Route: "x", Payload: make(chan int)}, "push-0")
 	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
@@ -276,7 +277,7 @@ func kicks(t *testing.T, h *house) {
 	require.Equal(t, "closing time", end.KickReason)
 	counts(t, h.fronts[0], 2, "cereus_connections_closed_total", "reason", "kicked")
 	_, err = h.matches[0].Kick(ctx, "", "no type", "kick-near")
-	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
 }
 
 // sessionData: what one backend saved, the next one reads.

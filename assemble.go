@@ -44,9 +44,17 @@ func (a *App) assemble() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	a.logNotes()
 	a.chooseSerializer()
 	a.self = a.describe()
 	return a.build()
+}
+
+// logNotes tells what Load noticed, which nobody else may have looked at.
+func (a *App) logNotes() {
+	for _, n := range a.config.Notes() {
+		a.log.WithFields(logrus.Fields{"key": n.Key, "origin": n.Origin, "note": n.Text}).Warn("the configuration has a setting to look at")
+	}
 }
 
 func (a *App) checkRole() error {

@@ -8,12 +8,13 @@ import (
 )
 
 // errFrontendType: a backend has no frontend type of its own to push to.
-var errFrontendType = errs.New(errs.CodeBadRequest, "name the type of the users' frontends: a backend has none of its own")
+var errFrontendType = errs.New(errs.CodeInternal,
+	"a backend has no frontend type of its own: set Push.FrontendType (of Kick: frontendType) to the type of the users' frontends")
 
 // Push is a message from the server to clients.
 type Push struct {
-	// FrontendType is the type of the frontends that hold the users; "" on a
-	// frontend means its own.
+	// FrontendType is the type of the frontends that hold the users. It is
+	// required on a backend; "" on a frontend means its own.
 	FrontendType string
 	// Route names the message to clients, at most 255 bytes.
 	Route string
@@ -44,7 +45,7 @@ func (a *App) PushToGroup(ctx context.Context, p Push, groups *group.Groups, nam
 }
 
 // Kick closes the connections of the users, who are on frontends of the given
-// type ("" on a frontend means its own). Its results are those of Push. The
+// type (required on a backend; "" on a frontend means its own). Its results are those of Push. The
 // reason reaches clients of this server; those of others are only told to go.
 func (a *App) Kick(ctx context.Context, frontendType, reason string, uids ...string) (failed []string, err error) {
 	frontendType, err = a.frontendType(frontendType)

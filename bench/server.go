@@ -10,6 +10,7 @@ import (
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/group"
+	"github.com/cereus-game/cereus/logger"
 	"github.com/cereus-game/cereus/session"
 )
 
@@ -35,11 +36,11 @@ type server struct {
 
 func newServer(s serverSettings) (*server, error) {
 	srv := &server{groups: group.New(group.NewMemoryStore(group.MemoryParams{}))}
-	opts := []cereus.Option{cereus.Backend(s.Type)}
+	opts := []cereus.Option{cereus.WithLogger(logger.Discard())}
 	if s.Type == typeFront {
-		opts = []cereus.Option{
-			cereus.Frontend(s.Type), cereus.WithTCP("127.0.0.1:0"), cereus.WithWebSocket("127.0.0.1:0"),
-		}
+		opts = append(opts, cereus.Frontend(s.Type), cereus.WithTCP("127.0.0.1:0"), cereus.WithWebSocket("127.0.0.1:0"))
+	} else {
+		opts = append(opts, cereus.Backend(s.Type))
 	}
 	if s.NATS == "" {
 		opts = append(opts, cereus.Standalone())

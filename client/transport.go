@@ -68,7 +68,7 @@ func dialFailed(ctx context.Context, addr string, err error) error {
 func dialStream(ctx context.Context, scheme, hostport string, s *settings) (transport, error) {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
-		return nil, fmt.Errorf("the address must be host:port: %w", err)
+		return nil, fmt.Errorf("the address must be host:port, such as localhost:3250, or a URL, such as ws://localhost:3251: %w", err)
 	}
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", hostport)
 	if err != nil {

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -433,6 +436,32 @@ func TestE14_RestartAfterACrash(t *testing.T) {
 	restarted, _ := watcher.Server("self")
 	require.Equal(t, second.Self().Nonce, restarted.Nonce)
 	require.Greater(t, restarted.Epoch, old.Epoch)
+}
+
+func TestE14_StoppedWhileItWaits(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	p := etcdParams(backend("self"), endpoint)
+	p.TTL = time.Minute // the wait does not end by itself
+	first := newEtcd(t, p)
+	register(t, first)
+	crash(t, first)
+	log, logged := logtest.NewNullLogger()
+	p.Self, p.Log = backend("self"), log
+	second := newEtcd(t, p)
+	logs := func(part string) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(logged.AllEntries(), func(e *logrus.Entry) bool { return strings.Contains(e.Message, part) })
+		}
+	}
+	ctx, stop := context.WithCancel(testContext(t))
+	registered := make(chan error, 1)
+	go func() { registered <- second.Register(ctx) }()
+	eventually(t, logs("previous or another live process"), "it waits")
+	stop()
+	require.ErrorIs(t, <-registered, context.Canceled)
+	require.NoError(t, second.Shutdown(testContext(t)))
+	require.False(t, logs("could not register this server")(), "nobody tries again")
 }
 
 func TestE14_KeyOfAPitayaServer(t *testing.T) {

@@ -123,7 +123,7 @@ func (k *ownKey) clear(ctx context.Context) error {
 		}
 		if first {
 			k.log.WithFields(logrus.Fields{"key": k.key, "remaining": left.ttl}).
-				Warn("waiting for the lease of this server id's previous process to run out")
+				Warn("waiting for the lease of this server id's previous or another live process to run out")
 		}
 		if !pause(ctx, holderPoll) {
 			return context.Cause(ctx)

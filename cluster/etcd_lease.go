@@ -229,11 +229,13 @@ func (r *registrar) established() {
 func (r *registrar) failed(ctx context.Context, err error) {
 	if r.failures++; r.failures == 1 {
 		r.since = time.Now()
-		r.log.WithError(err).Warn("could not register this server, trying again")
 	}
 	if over := r.enough(err); over != nil {
 		r.giveUp(ctx, over)
 		return
+	}
+	if r.failures == 1 {
+		r.log.WithError(err).Warn("could not register this server, trying again")
 	}
 	wait := r.pauses.NextBackOff()
 	if r.registering == nil && r.params.OnLoss == PolicyExit {

@@ -19,6 +19,7 @@ const (
 	natsPings         = 2
 	natsFlusher       = time.Second
 	natsReconnect     = 100 * time.Millisecond
+	natsComplaint     = 5 * time.Second // between two warnings that NATS cannot be reached
 	natsJitter        = 400 * time.Millisecond
 	natsFlushTimeout  = time.Second
 	natsCloseTimeout  = 3 * time.Second
@@ -51,12 +52,16 @@ type natsLink struct {
 
 // connectRetrying makes a link, trying until ctx ends.
 func (t *NATSTransport) connectRetrying(ctx context.Context) (*natsLink, error) {
+	var told time.Time
 	for {
 		link, err := t.connect(ctx, t.urls.dial(nil))
 		if err == nil {
 			return link, nil
 		}
-		t.log.WithError(err).WithField("url", t.urls.String()).Warn("cannot connect to nats, trying again")
+		if told.IsZero() || time.Since(told) >= natsComplaint {
+			told = time.Now()
+			t.log.WithError(err).WithField("url", t.urls.String()).Warn("cannot connect to nats, trying again")
+		}
 		if !pause(ctx, natsReconnect+randomUpTo(natsJitter)) {
 			return nil, fmt.Errorf("cannot connect to NATS at %s: %w (%w): check that it runs and that the address and credentials are right",
 				t.urls, err, context.Cause(ctx))

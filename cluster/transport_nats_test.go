@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,6 +168,7 @@ func TestN20_NATSDownAtBoot(t *testing.T) {
 	err = transport.Init(t.Context())
 	require.ErrorContains(t, err, host)
 	require.GreaterOrEqual(t, time.Since(start), 400*time.Millisecond)
+	require.Equal(t, 1, strings.Count(logged.String(), "cannot connect to nats, trying again"), "one line per natsComplaint")
 	for _, secret := range []string{"s3cret-pw", "alice", "t0ken-value"} {
 		require.NotContains(t, err.Error(), secret)
 		require.NotContains(t, logged.String(), secret)

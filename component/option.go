@@ -23,14 +23,16 @@ type optionFunc func(*options)
 func (f optionFunc) applyComponent(o *options) { f(o) }
 
 // WithName sets the service part of the component's routes. Without it the
-// service is the name of the component's type, unchanged.
+// service is the name of the component's type, unchanged: a *Lobby is "Lobby".
 func WithName(service string) Option {
 	return optionFunc(func(o *options) { o.service = service })
 }
 
 // WithNameFunc derives the method part of a route from the name of the Go
-// method, strings.ToLower for example. It concerns methods that are found;
-// names that a Routes method lists stay as they are.
+// method, strings.ToLower for example. Without it the name is that of the Go
+// method, unchanged: "Join". It concerns methods that are found; names that a
+// Routes method lists stay as they are. It does not change the service, which
+// WithName does: with strings.ToLower alone, Join of a *Lobby is "Lobby.join".
 func WithNameFunc(f func(method string) string) Option {
 	return optionFunc(func(o *options) { o.nameFunc = f })
 }

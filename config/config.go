@@ -12,6 +12,8 @@ type Config struct {
 	// Root is the first part of every key, "cereus" or "pitaya". Load sets it.
 	Root string
 
+	notes []Note // what Load had to say
+
 	SerializerType   SerializerType   `key:"serializertype" default:"json" validate:"oneof=json protobuf" doc:"payload codec of clients: json (1) or protobuf (2)"`
 	Heartbeat        Heartbeat        `key:"heartbeat"`
 	Handler          Handler          `key:"handler"`

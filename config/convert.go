@@ -20,7 +20,7 @@ func (w wanted) Error() string { return "want " + string(w) }
 const (
 	wantBool     = wanted("true or false")
 	wantInt      = wanted("a whole number")
-	wantSize     = wanted("a number of bytes such as 65536 or 64KiB")
+	wantSize     = wanted("a number of bytes such as 65536, or one with KiB, MiB or GiB such as 64KiB")
 	wantText     = wanted("a text")
 	wantDuration = wanted("a duration with a unit, such as 500ms, 5s or 2m")
 	wantList     = wanted("a list, or texts separated by commas")

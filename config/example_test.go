@@ -64,6 +64,7 @@ func ExampleLoad_faults() {
 	var fault *config.Fault
 	fmt.Println(errors.As(err, &fault))
 	// Output:
+	// 2 faults in the configuration:
 	// config: cereus.heartbeat.intreval (file): is not a known key: did you mean cereus.heartbeat.interval?
 	// config: cereus.conn.mailbox = "0" (file): must be at least 1
 	// true

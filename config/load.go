@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,9 +39,11 @@ func Default() *Config {
 
 // Load returns the defaults, changed by the file, the environment and the
 // overrides, in rising precedence, and a report of what was ignored, renamed
-// or is worth a warning.
+// or is worth a warning. The app logs the report's notes (Config.Notes); use the
+// report to look at them yourself.
 //
-// An unknown key under the root is an error that names the nearest known one.
+// An unknown key under the root is an error that names a known one that is
+// spelled alike, if there is one.
 // All faults come together, joined, each a *Fault that names its key, its
 // value (never of a password) and what would be right; the report is there
 // with an error too.
@@ -65,9 +66,10 @@ func Load(o Options) (*Config, *Report, error) {
 	l.readEnv(env())
 	l.readOverrides(o.Overrides)
 	cfg := l.finish()
-	if err := errors.Join(l.faults...); err != nil {
+	if err := join(l.faults); err != nil {
 		return nil, l.report, err
 	}
+	cfg.notes = l.report.notes()
 	return cfg, l.report, nil
 }
 

@@ -145,6 +145,62 @@ func TestKeysOutsideTheRootAreNotLookedAt(t *testing.T) {
 	require.Contains(t, report.Warnings[0].String(), `load it with Options.Root "pitaya"`)
 }
 
+func TestAFileThatSetsNothingIsWorthAWarning(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "heartbeat: {interval: 1s}", "cereus:", "cereos: {conn: {mailbox: 1}}"} {
+		_, report, err := load(t, "", text)
+		require.NoError(t, err)
+		require.Len(t, report.Warnings, 1, text)
+		require.Contains(t, report.Warnings[0].String(), `the file sets nothing under "cereus"`)
+	}
+}
+
+func TestNotesStayWithTheConfiguration(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, config.Default().Notes())
+	cfg, report, err := load(t, "pitaya", "pitaya: {heartbeat: {interval: 1000000000}, concurrency: {remote: {service: 7}}, worker: {redis: {pool: 1}}}")
+	require.NoError(t, err)
+	require.Equal(t, []config.Note{report.Warnings[0], report.Renamed[0], report.Ignored[0]}, cfg.Notes())
+	cfg.Notes()[0].Text = "changed"
+	require.Equal(t, report.Warnings[0], cfg.Notes()[0], "every call returns a list of its own")
+}
+
+func TestFaultsAreCounted(t *testing.T) {
+	t.Parallel()
+	_, _, err := load(t, "", "cereus: {conn: {mailbox: 0}}")
+	require.EqualError(t, err, `config: cereus.conn.mailbox = "0" (file): must be at least 1`)
+	_, _, err = load(t, "", "cereus: {conn: {mailbox: 0, limits: {packet: 64MB}}}")
+	require.ErrorContains(t, err, "2 faults in the configuration:\nconfig: cereus.conn.")
+	require.ErrorContains(t, err, "KiB, MiB or GiB")
+	var fault *config.Fault
+	require.ErrorAs(t, err, &fault)
+	cfg := config.Default()
+	cfg.Conn.Mailbox, cfg.Conn.Limits.Ratio = 0, 0
+	require.ErrorContains(t, cfg.Validate(), "2 faults in the configuration:")
+}
+
+func TestOnlyKeysThatAreSpelledAlikeAreSuggested(t *testing.T) {
+	t.Parallel()
+	_, _, err := load(t, "", "cereus: {matchmaking: {elo: 3}}")
+	require.EqualError(t, err, "config: cereus.matchmaking.elo (file): is not a known key: docs/configuration.md lists all of them")
+	_, _, err = config.Load(config.Options{Env: env("CEREUS_MATCHMAKING_ELO=3")})
+	require.EqualError(t, err, "config: CEREUS_MATCHMAKING_ELO (environment): is not a known variable: docs/configuration.md lists all of them")
+}
+
+func TestFormatsThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "game.conf")
+	require.NoError(t, os.WriteFile(path, []byte("cereus: {conn: {mailbox: 7}}"), 0o600))
+	_, _, err := config.Load(config.Options{File: path, Env: noEnv})
+	require.ErrorContains(t, err, path)
+	require.ErrorContains(t, err, `"conf" is not a format that can be read: use YAML, JSON or TOML`)
+	cfg, _, err := config.Load(config.Options{File: path, Format: "yaml", Env: noEnv})
+	require.NoError(t, err)
+	require.Equal(t, 7, cfg.Conn.Mailbox)
+	_, _, err = config.Load(config.Options{Reader: strings.NewReader(""), Format: "conf", Env: noEnv})
+	require.ErrorContains(t, err, "is not a format")
+}
+
 func TestFaultsComeTogetherAndNameTheirKeys(t *testing.T) {
 	t.Parallel()
 	cfg, report, err := config.Load(config.Options{

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Report is what Load has to tell besides the configuration. Log it once.
+// Report is what Load has to tell besides the configuration. Its notes are also
+// with the configuration, see Config.Notes: an app logs them.
 type Report struct {
 	// Ignored are keys that are accepted and mean nothing here.
 	Ignored []Note
@@ -28,6 +31,14 @@ type Note struct {
 // String is the note in one line.
 func (n Note) String() string { return fmt.Sprintf("%s (%s): %s", n.Key, n.Origin, n.Text) }
 
+// notes are all notes, the warnings first.
+func (r *Report) notes() []Note { return slices.Concat(r.Warnings, r.Renamed, r.Ignored) }
+
+// Notes are those of the Report with which Load returned this configuration:
+// warnings first, then what was renamed, then what was ignored. cereus.New logs
+// each of them. A configuration that was not loaded has none.
+func (c *Config) Notes() []Note { return slices.Clone(c.notes) }
+
 // Explicit reports whether the key, with or without the root, was set by code,
 // environment or file, be it to its default.
 func (r *Report) Explicit(key string) bool { return r.Origin(key) != "" }
@@ -39,7 +50,7 @@ func (r *Report) Origin(key string) string {
 }
 
 // Fault is one thing that is wrong with a configuration. Load and Validate
-// return all of them joined.
+// return all of them in one error, which errors.As looks into.
 type Fault struct {
 	Key    string // with the root
 	Value  string // as it was given; hidden when it is secret, "" when it does not matter
@@ -58,6 +69,29 @@ func (f *Fault) Error() string {
 	}
 	return text + ": " + f.Want
 }
+
+// faultList is all faults of a configuration.
+type faultList []error
+
+// join makes one error of faults, nil of none.
+func join(faults []error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return faultList(faults)
+}
+
+// Error is the faults, one a line, under a line that counts them.
+func (l faultList) Error() string {
+	text := errors.Join(l...).Error()
+	if len(l) == 1 {
+		return text
+	}
+	return fmt.Sprintf("%d faults in the configuration:\n%s", len(l), text)
+}
+
+// Unwrap is the faults one by one.
+func (l faultList) Unwrap() []error { return l }
 
 // at says which setting the fault is about and where its value came from.
 func (f *Fault) at(key, origin string) *Fault {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -32,6 +33,10 @@ func (l *loader) readFile(o Options) error {
 	default:
 		return nil
 	}
+	if format, ok := errors.AsType[viper.UnsupportedConfigError](err); ok {
+		return fmt.Errorf("config: %s: %q is not a format that can be read: use YAML, JSON or TOML, "+
+			"told by the ending .yaml, .yml, .json or .toml or by Options.Format", name, string(format))
+	}
 	if err != nil {
 		return fmt.Errorf("config: %s: %w", name, err)
 	}
@@ -42,7 +47,9 @@ func (l *loader) readFile(o Options) error {
 		}
 	}
 	l.source(set)
-	l.warnOtherRoot(v, len(set), name)
+	if len(set) == 0 {
+		l.warnNothingSet(v, name)
+	}
 	return nil
 }
 
@@ -82,16 +89,15 @@ func (l *loader) mapOwner(key string) (string, bool) {
 	return "", false
 }
 
-// warnOtherRoot notices a file that is loaded under the wrong root.
-func (l *loader) warnOtherRoot(v *viper.Viper, found int, origin string) {
+// warnNothingSet notices a file that is empty, or loaded under the wrong root.
+func (l *loader) warnNothingSet(v *viper.Viper, origin string) {
+	text := fmt.Sprintf("the file sets nothing under %q: every key of it begins with that", l.root)
 	for _, other := range []string{DefaultRoot, PitayaRoot} {
-		if found == 0 && other != l.root && v.IsSet(other) {
-			l.report.Warnings = append(l.report.Warnings, Note{
-				Key: l.root, Origin: origin,
-				Text: fmt.Sprintf("the file sets nothing under %q but has %q: load it with Options.Root %q to use that", l.root, other, other),
-			})
+		if other != l.root && v.IsSet(other) {
+			text = fmt.Sprintf("the file sets nothing under %q but has %q: load it with Options.Root %q to use that", l.root, other, other)
 		}
 	}
+	l.report.Warnings = append(l.report.Warnings, Note{Key: l.root, Origin: origin, Text: text})
 }
 
 // readEnv takes the variables that begin with the root. Empty ones count as

@@ -26,7 +26,7 @@ func (c *Config) Validate() error {
 			faults = append(faults, f)
 		}
 	}
-	return errors.Join(faults...)
+	return join(faults)
 }
 
 // checker runs the validate tags.

@@ -54,7 +54,7 @@ func (n *etcdNode) start(ctx context.Context) error {
 			return err
 		}
 		if n.fixed {
-			return portTaken("etcd", "embedded.WithEtcdPort", err)
+			return &PortError{Server: "etcd", Option: "embedded.WithEtcdPort", Cause: err}
 		}
 	}
 	return fmt.Errorf("etcd found no free port in %d tries; try again, or choose one with embedded.WithEtcdPort", bindTries)

@@ -50,7 +50,7 @@ func (n *natsNode) start(ctx context.Context) error {
 			return err
 		}
 		if n.fixed {
-			return portTaken("nats-server", "embedded.WithNATSPort", err)
+			return &PortError{Server: "nats-server", Option: "embedded.WithNATSPort", Cause: err}
 		}
 	}
 	return fmt.Errorf("nats-server found no free port in %d tries; try again, or choose one with embedded.WithNATSPort", bindTries)

@@ -12,9 +12,18 @@ const bindTries = 5
 // ErrPortInUse is in every error of Start about a port that something else holds.
 var ErrPortInUse = errors.New("port is in use")
 
-// portTaken is the error for a port that must be the one that is in use.
-// cause names it.
-func portTaken(server, option string, cause error) error {
-	return fmt.Errorf("%s: %w: %w; stop the process that holds it, or choose another with %s (0 takes a free one)",
-		server, ErrPortInUse, cause, option)
+// PortError is the error of Start about such a port. It matches ErrPortInUse.
+type PortError struct {
+	Server string // "etcd" or "nats-server"
+	Option string // what chooses another port, such as "embedded.WithEtcdPort"
+	Cause  error  // of the operating system; it names the address
 }
+
+// Error is all of it.
+func (e *PortError) Error() string {
+	return fmt.Sprintf("%s: %v: %v; stop the process that holds it, or choose another with %s (0 takes a free one)",
+		e.Server, ErrPortInUse, e.Cause, e.Option)
+}
+
+// Unwrap is ErrPortInUse and the cause.
+func (e *PortError) Unwrap() []error { return []error{ErrPortInUse, e.Cause} }

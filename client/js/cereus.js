@@ -629,10 +629,14 @@ export class Client {
   /**
    * Connects and shakes hands; resolves when requests can be made. A first attempt that fails is not repeated:
    * the promise rejects with a CereusError. While the client is reconnecting this tries at once and waits for it.
+   * Without a WebSocket, global or in the options, it rejects with a TypeError.
    * @returns {Promise<void>}
    */
   connect() {
     if (this.#state === 'open') return Promise.resolve();
+    if (!this.#implementation()) {
+      return Promise.reject(new TypeError('there is no global WebSocket here: pass an implementation as the option "WebSocket"'));
+    }
     if (!this.#opening) {
       /** @type {any} */
       const opening = {};
@@ -760,11 +764,15 @@ export class Client {
 
   // ---- a connection's life ----
 
+  /** @returns {WebSocketConstructor} */
+  #implementation() {
+    return this.#options.WebSocket ?? /** @type {any} */ (globalThis).WebSocket;
+  }
+
   #dial() {
-    const Socket = this.#options.WebSocket ?? /** @type {any} */ (globalThis).WebSocket;
+    const Socket = this.#implementation();
     let socket;
     try {
-      if (!Socket) throw new TypeError('there is no WebSocket here; pass the option "WebSocket"');
       socket = /** @type {WebSocketLike} */ (new Socket(this.#url));
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);

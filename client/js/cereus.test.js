@@ -112,7 +112,9 @@ test('connect: nobody there, no WebSocket, a bad address', async () => {
   await assert.rejects(client(server.url).connect(), { code: Code.UNAVAILABLE });
   await assert.rejects(client('not an address').connect(), { code: Code.UNAVAILABLE });
   if (typeof WebSocket === 'undefined') {
-    await assert.rejects(client(server.url, { WebSocket: undefined }).connect(), /pass the option/);
+    const c = client(server.url, { WebSocket: undefined });
+    await assert.rejects(c.connect(), { name: 'TypeError', message: /as the option "WebSocket"/ });
+    assert.equal(c.state, 'closed');
   }
 });
 

@@ -97,7 +97,7 @@ func TestReplScriptFailures(t *testing.T) {
 	t.Parallel()
 	addr := game(t)
 	for script, want := range map[string]string{
-		`request connector.hall.Say {}`:       `line 1: PIT-409: say something {"why":"empty"}`,
+		`request connector.hall.Say {}`:       `line 1: request connector.hall.Say: PIT-409: say something {"why":"empty"}`,
 		`request connector.hall.Say`:          "such as {}?",
 		`request connector.nowhere.x {}`:      "PIT-404",
 		`request connector.hall.Say nonsense`: "not JSON",
@@ -106,7 +106,7 @@ func TestReplScriptFailures(t *testing.T) {
 		`connect`:                             "usage: connect ADDR",
 		`frobnicate`:                          "type help",
 		`wait onNever 50ms`:                   "no push onNever within 50ms",
-		"disconnect\nrequest a.b {}":          "line 2: not connected",
+		"disconnect\nrequest a.b {}":          "line 2: request a.b: not connected",
 		"request connector.hall.Leave\nwait":  "kicked: banned",
 		`connect 127.0.0.1:1`:                 "refused",
 	} {

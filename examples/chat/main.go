@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer, extra ...cereus.Opti
 	if err != nil {
 		return err
 	}
-	err = serve(ctx, everything(ctx, host, infra), out, extra)
+	err = serve(ctx, everything(ctx, host, infra, out), out, extra)
 	return errors.Join(err, infra.Stop(context.WithoutCancel(ctx)))
 }
 

@@ -31,10 +31,10 @@ type spec struct {
 }
 
 // everything is the four servers of one process. Ports that others use are
-// replaced by free ones.
-func everything(ctx context.Context, host string, infra *embedded.Cluster) []spec {
+// replaced by free ones, which out is told.
+func everything(ctx context.Context, host string, infra *embedded.Cluster, out io.Writer) []spec {
 	etcd := strings.Join(infra.EtcdEndpoints(), ",")
-	at := func(port string) string { return freeAddress(ctx, host, port) }
+	at := func(port string) string { return freeAddress(ctx, host, port, out) }
 	return []spec{
 		{server: "room-1", etcd: etcd, nats: infra.NATSURL()},
 		{server: "room-2", etcd: etcd, nats: infra.NATSURL()},
@@ -44,10 +44,11 @@ func everything(ctx context.Context, host string, infra *embedded.Cluster) []spe
 }
 
 // freeAddress is host with port, or with port 0, a free one, if port is in use.
-func freeAddress(ctx context.Context, host, port string) string {
+func freeAddress(ctx context.Context, host, port string, out io.Writer) string {
 	wanted := net.JoinHostPort(host, port)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", wanted)
 	if err != nil {
+		_, _ = fmt.Fprintf(out, "Port %s is in use, so a free one takes its place.\n", port)
 		return net.JoinHostPort(host, "0")
 	}
 	_ = listener.Close()

@@ -2,12 +2,17 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/component"
@@ -135,6 +140,8 @@ func TestAHandlerThatEndsItsGoroutine(t *testing.T) {
 func TestN19_PanicsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	log, logged := logtest.NewNullLogger()
+	w.log = log
 	w.withGame()
 	front := w.start("front-1", "front")
 	front.sees(w.start("room-1", "room"))
@@ -144,6 +151,33 @@ func TestN19_PanicsAreAnswered(t *testing.T) {
 		failure := p.answer(t, uint64(id)+1)
 		require.Equal(t, errs.CodeInternal, failure.Code)
 		require.Equal(t, "no such room", failure.Error())
+		entry := logged.LastEntry()
+		require.Equal(t, "a handler panicked; its caller gets an error", entry.Message)
+		require.Equal(t, []string{"front.game.panic", "room.game.panic"}[id], entry.Data["route"])
+		require.Equal(t, p.s.ID(), entry.Data["session"])
+	}
+}
+
+func TestTheLogSuggestsARouteForOneThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log, logged := logtest.NewNullLogger()
+	log.SetLevel(logrus.DebugLevel)
+	w.log = log
+	w.withGame()
+	front := w.start("front-1", "front")
+	front.sees(w.start("room-1", "room"))
+	p := w.player(front)
+	for id, c := range []struct{ route, nearest string }{
+		{"game.Echo", "front.game.echo"}, {"room.game.ekko", "room.game.echo"}, {"somethingelse.altogether", ""},
+	} {
+		p.request(uint64(id)+1, c.route)
+		require.Equal(t, errs.CodeNotFound, p.answer(t, uint64(id)+1).Code)
+		at := slices.IndexFunc(logged.AllEntries(), func(e *logrus.Entry) bool {
+			return e.Message == "no handler is registered for this route" && strings.HasSuffix(e.Data["route"].(string), c.route)
+		})
+		require.GreaterOrEqual(t, at, 0, c.route)
+		require.Equal(t, c.nearest, fmt.Sprint(logged.AllEntries()[at].Data["nearest"]))
 	}
 }
 

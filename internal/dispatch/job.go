@@ -95,10 +95,12 @@ func (j *job) fail(err error) {
 }
 
 func (j *job) execute() (data []byte, err error) {
-	defer j.d.guard(&err)
+	of := origin{route: j.route}
+	defer j.d.guard(&err, &of)
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
+	of.session = j.session
 	deadline, err := j.deadline()
 	if err != nil {
 		return nil, err
@@ -152,6 +154,7 @@ func (j *job) prepareRemote() error {
 func (j *job) prepareHandler() error {
 	target, ok := j.d.handlers[shortOf(j.route)]
 	if !ok {
+		j.d.logNotFound(j.route)
 		return handlerNotFound(j.route)
 	}
 	j.target = target

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
+	"github.com/cereus-game/cereus/session"
 )
 
 // newEndpoint folds a method into its pipeline.
@@ -78,9 +81,10 @@ func (b *Inbox) conclude(m *message, data []byte, err error) {
 }
 
 func (b *Inbox) execute(m *message) (data []byte, err error) {
-	defer b.d.guard(&err)
+	defer b.d.guard(&err, &origin{m.route.full, b.session})
 	e := m.route.local
 	if e.method == nil {
+		b.d.logNotFound(m.route.full)
 		return nil, e.failure
 	}
 	if e.method.Kind == component.KindNotify && m.id != 0 && !m.notify {
@@ -96,18 +100,18 @@ func (b *Inbox) execute(m *message) (data []byte, err error) {
 
 // guard gives err the form that travels, and makes an error of a panic: encoding
 // a reply, and asking an error for its text, call methods of the application.
-func (d *Dispatcher) guard(err *error) {
+func (d *Dispatcher) guard(err *error, of *origin) {
 	if p := recover(); p != nil {
-		*err = d.panicked(p)
+		*err = d.panicked(p, *of)
 	} else if *err != nil {
-		*err = d.coded(*err)
+		*err = d.coded(*err, *of)
 	}
 }
 
-func (d *Dispatcher) coded(err error) (coded error) {
+func (d *Dispatcher) coded(err error, of origin) (coded error) {
 	defer func() {
 		if p := recover(); p != nil {
-			coded = d.panicked(p)
+			coded = d.panicked(p, of)
 		}
 	}()
 	return errs.From(err)
@@ -117,7 +121,8 @@ func (d *Dispatcher) coded(err error) (coded error) {
 func (d *Dispatcher) invoke(ctx context.Context, e *endpoint, data []byte) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, d.panicked(p)
+			s, _ := session.FromContext(ctx)
+			out, err = nil, d.panicked(p, origin{FromContext(ctx).Route, s})
 		}
 	}()
 	arg, err := e.method.Decode(data, d.Serializer)
@@ -134,10 +139,24 @@ func decodeError(err error) error {
 	return errs.Wrap(errs.CodeBadRequest, err)
 }
 
+// origin is whose call something happened in.
+type origin struct {
+	route   string
+	session *session.Session // nil: of a server
+}
+
+func (o origin) fields() logrus.Fields {
+	f := logrus.Fields{"route": o.route}
+	if o.session != nil {
+		f["session"] = o.session.ID()
+	}
+	return f
+}
+
 // panicked is what a caller learns: the value, never the stack, which is logged.
-func (d *Dispatcher) panicked(p any) error {
+func (d *Dispatcher) panicked(p any, of origin) error {
 	d.Metrics.Panic("handler")
-	d.Log.WithField("panic", fmt.Sprint(p)).WithField("stack", stack()).Error("a handler panicked; its caller gets an error")
+	d.Log.WithFields(of.fields()).WithField("panic", fmt.Sprint(p)).WithField("stack", stack()).Error("a handler panicked; its caller gets an error")
 	if d.HidePanics != nil {
 		return errs.New(errs.CodeInternal, d.HidePanics(p))
 	}

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cereus-game/cereus/component"
-	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
 	address "github.com/cereus-game/cereus/route"
@@ -107,11 +106,6 @@ func (r *routes) remember(found *route) {
 	next := maps.Clone(old)
 	next[found.text] = found
 	r.known.Store(&next)
-}
-
-// handlerNotFound is wire.md 4.2; clients match on the text.
-func handlerNotFound(full string) error {
-	return errs.New(errs.CodeNotFound, "pitaya/handler: "+full+" not found")
 }
 
 // timers are the route's own once an answer showed that the route exists, and

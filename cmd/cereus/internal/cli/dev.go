@@ -59,7 +59,7 @@ func runDev(ctx context.Context, cmd *cobra.Command, f devFlags) error {
 		if ctx.Err() != nil {
 			return nil // Ctrl-C while starting
 		}
-		return devFailed(err)
+		return f.failed(err)
 	}
 	defer stopDev(c)
 	if err := printHowTo(cmd.OutOrStdout(), c); err != nil {
@@ -83,12 +83,18 @@ func (f devFlags) options() []embedded.Option {
 	return opts
 }
 
-func devFailed(err error) error {
-	if errors.Is(err, embedded.ErrPortInUse) {
-		return fmt.Errorf("%w\nSomething listens on that port: perhaps another 'cereus dev', or the containers of docker-compose.yml, "+
-			"which you can use as they are.\nEnd it, or choose other ports with --etcd-port and --nats-port (0 means any free one)", err)
+// failed says why etcd and NATS could not be started, in terms of the flags.
+func (f devFlags) failed(err error) error {
+	taken, ok := errors.AsType[*embedded.PortError](err)
+	if !ok {
+		return err
 	}
-	return err
+	name, flag, port := "etcd", "--etcd-port", f.etcdPort
+	if taken.Server != name {
+		name, flag, port = "NATS", "--nats-port", f.natsPort
+	}
+	return fmt.Errorf("port %d, the one for %s, is in use (by another 'cereus dev', or the containers of docker-compose.yml, "+
+		"which servers can use as they are?): end what holds it, or choose another with %s, 0 for any free one", port, name, flag)
 }
 
 func stopDev(c *embedded.Cluster) {

@@ -89,8 +89,20 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 	root.SetVersionTemplate("cereus {{.Version}}\n")
 	root.SetFlagErrorFunc(wrongUse)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDev(), newRepl(), newServers())
+	root.AddCommand(newDev(), newRepl(), newServers(), newVersion())
 	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, as --version does",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "cereus %s\n", version())
+			return err
+		},
+	}
 }
 
 func wrongUse(cmd *cobra.Command, err error) error {

@@ -46,10 +46,18 @@ func listServers(w io.Writer, servers []*cluster.Server, f serversFlags) error {
 		return enc.Encode(all)
 	}
 	if len(servers) == 0 {
-		_, err := fmt.Fprintf(w, "no servers below %sservers/ (another prefix? see --prefix)\n", f.prefix)
+		_, err := fmt.Fprintf(w, "no servers below %sservers/ (%s see --prefix)\n", f.prefix, otherPrefix(f.prefix))
 		return err
 	}
 	return table(w, servers)
+}
+
+// otherPrefix asks about the prefix that was meant.
+func otherPrefix(prefix string) string {
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		return "did you mean " + prefix + "/?"
+	}
+	return "another prefix?"
 }
 
 func table(w io.Writer, servers []*cluster.Server) error {

@@ -51,10 +51,19 @@ func runScript(ctx context.Context, p Params) error {
 			}
 			if err != nil {
 				failed = true
-				out.complain(fmt.Sprintf("cereus: line %d: %s", line.number, describe(err)))
+				out.complain(fmt.Sprintf("cereus: line %d: %s: %s", line.number, named(line.text), describe(err)))
 			}
 		}
 	}
+}
+
+// named is a command without its payload, which may be long or secret.
+func named(line string) string {
+	name, rest := cut(line)
+	if route, _ := cut(rest); route != "" {
+		name += " " + route
+	}
+	return clean(name)
 }
 
 func verdict(failed bool) error {
