@@ -48,16 +48,7 @@ func (n *etcdNode) start(ctx context.Context) error {
 	if n.work.Context().Err() != nil {
 		return errStopped
 	}
-	for range bindTries {
-		err := n.tryStart(ctx)
-		if err == nil || !loopback.InUse(err) {
-			return err
-		}
-		if n.fixed {
-			return &PortError{Server: "etcd", Option: "embedded.WithEtcdPort", Cause: err}
-		}
-	}
-	return fmt.Errorf("etcd found no free port in %d tries; try again, or choose one with embedded.WithEtcdPort", bindTries)
+	return bind("etcd", "embedded.WithEtcdPort", n.fixed, func() error { return n.tryStart(ctx) })
 }
 
 func (n *etcdNode) tryStart(ctx context.Context) error {

@@ -44,16 +44,7 @@ func (n *natsNode) start(ctx context.Context) error {
 	if n.work.Context().Err() != nil {
 		return errStopped
 	}
-	for range bindTries {
-		err := n.tryStart(ctx)
-		if err == nil || !loopback.InUse(err) {
-			return err
-		}
-		if n.fixed {
-			return &PortError{Server: "nats-server", Option: "embedded.WithNATSPort", Cause: err}
-		}
-	}
-	return fmt.Errorf("nats-server found no free port in %d tries; try again, or choose one with embedded.WithNATSPort", bindTries)
+	return bind("nats-server", "embedded.WithNATSPort", n.fixed, func() error { return n.tryStart(ctx) })
 }
 
 func (n *natsNode) tryStart(ctx context.Context) error {

@@ -3,6 +3,8 @@ package embedded
 import (
 	"errors"
 	"fmt"
+
+	"github.com/cereus-game/cereus/internal/loopback"
 )
 
 // bindTries is how many free ports a server tries: between the search and the
@@ -27,3 +29,18 @@ func (e *PortError) Error() string {
 
 // Unwrap is ErrPortInUse and the cause.
 func (e *PortError) Unwrap() []error { return []error{ErrPortInUse, e.Cause} }
+
+// bind starts a server with try, which takes a free port each time, until the
+// port was still free when the server took it. A fixed port is tried once.
+func bind(server, option string, fixed bool, try func() error) error {
+	for range bindTries {
+		err := try()
+		if err == nil || !loopback.InUse(err) {
+			return err
+		}
+		if fixed {
+			return &PortError{Server: server, Option: option, Cause: err}
+		}
+	}
+	return fmt.Errorf("%s found no free port in %d tries; try again, or choose one with %s", server, bindTries, option)
+}
