@@ -709,6 +709,277 @@ func (x *KickAnswer) GetKicked() bool {
 	return false
 }
 
+// Doc is the description of a server's handlers and remotes, as JSON, that
+// pitaya-cli asks an application's handler for (wire.md section 13).
+type Doc struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Doc           string                 `protobuf:"bytes,1,opt,name=doc,proto3" json:"doc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Doc) Reset() {
+	*x = Doc{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Doc) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Doc) ProtoMessage() {}
+
+func (x *Doc) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Doc.ProtoReflect.Descriptor instead.
+func (*Doc) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Doc) GetDoc() string {
+	if x != nil {
+		return x.Doc
+	}
+	return ""
+}
+
+// DocMsg asks for a Doc.
+type DocMsg struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GetProtos     bool                   `protobuf:"varint,1,opt,name=getProtos,proto3" json:"getProtos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocMsg) Reset() {
+	*x = DocMsg{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocMsg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocMsg) ProtoMessage() {}
+
+func (x *DocMsg) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
+func (*DocMsg) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DocMsg) GetGetProtos() bool {
+	if x != nil {
+		return x.GetProtos
+	}
+	return false
+}
+
+// ProtoName names a message or a .proto file.
+type ProtoName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtoName) Reset() {
+	*x = ProtoName{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtoName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtoName) ProtoMessage() {}
+
+func (x *ProtoName) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
+func (*ProtoName) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProtoName) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ProtoNames asks for the descriptors of messages (wire.md section 13).
+type ProtoNames struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []string               `protobuf:"bytes,1,rep,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtoNames) Reset() {
+	*x = ProtoNames{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtoNames) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtoNames) ProtoMessage() {}
+
+func (x *ProtoNames) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
+func (*ProtoNames) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ProtoNames) GetName() []string {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+// ProtoDescriptor is one gzipped file descriptor.
+type ProtoDescriptor struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Desc          []byte                 `protobuf:"bytes,1,opt,name=desc,proto3" json:"desc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtoDescriptor) Reset() {
+	*x = ProtoDescriptor{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtoDescriptor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtoDescriptor) ProtoMessage() {}
+
+func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
+func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ProtoDescriptor) GetDesc() []byte {
+	if x != nil {
+		return x.Desc
+	}
+	return nil
+}
+
+// ProtoDescriptors answers ProtoNames, in the same order.
+type ProtoDescriptors struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Desc          [][]byte               `protobuf:"bytes,1,rep,name=desc,proto3" json:"desc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtoDescriptors) Reset() {
+	*x = ProtoDescriptors{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtoDescriptors) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtoDescriptors) ProtoMessage() {}
+
+func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
+func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ProtoDescriptors) GetDesc() [][]byte {
+	if x != nil {
+		return x.Desc
+	}
+	return nil
+}
+
 var File_cluster_clusterpb_cluster_proto protoreflect.FileDescriptor
 
 const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
@@ -760,7 +1031,20 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x06userId\x18\x01 \x01(\tR\x06userId\"$\n" +
 	"\n" +
 	"KickAnswer\x12\x16\n" +
-	"\x06kicked\x18\x01 \x01(\bR\x06kicked*\x1c\n" +
+	"\x06kicked\x18\x01 \x01(\bR\x06kicked\"\x17\n" +
+	"\x03Doc\x12\x10\n" +
+	"\x03doc\x18\x01 \x01(\tR\x03doc\"&\n" +
+	"\x06DocMsg\x12\x1c\n" +
+	"\tgetProtos\x18\x01 \x01(\bR\tgetProtos\"\x1f\n" +
+	"\tProtoName\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\" \n" +
+	"\n" +
+	"ProtoNames\x12\x12\n" +
+	"\x04name\x18\x01 \x03(\tR\x04name\"%\n" +
+	"\x0fProtoDescriptor\x12\x12\n" +
+	"\x04desc\x18\x01 \x01(\fR\x04desc\"&\n" +
+	"\x10ProtoDescriptors\x12\x12\n" +
+	"\x04desc\x18\x01 \x03(\fR\x04desc*\x1c\n" +
 	"\aRPCType\x12\a\n" +
 	"\x03Sys\x10\x00\x12\b\n" +
 	"\x04User\x10\x01*F\n" +
@@ -784,20 +1068,26 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
-	(RPCType)(0),       // 0: cereus.cluster.v1.RPCType
-	(MsgType)(0),       // 1: cereus.cluster.v1.MsgType
-	(*Request)(nil),    // 2: cereus.cluster.v1.Request
-	(*Msg)(nil),        // 3: cereus.cluster.v1.Msg
-	(*Session)(nil),    // 4: cereus.cluster.v1.Session
-	(*Response)(nil),   // 5: cereus.cluster.v1.Response
-	(*Error)(nil),      // 6: cereus.cluster.v1.Error
-	(*Push)(nil),       // 7: cereus.cluster.v1.Push
-	(*BindMsg)(nil),    // 8: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),    // 9: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil), // 10: cereus.cluster.v1.KickAnswer
-	nil,                // 11: cereus.cluster.v1.Error.MetadataEntry
+	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
+	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
+	(*Request)(nil),          // 2: cereus.cluster.v1.Request
+	(*Msg)(nil),              // 3: cereus.cluster.v1.Msg
+	(*Session)(nil),          // 4: cereus.cluster.v1.Session
+	(*Response)(nil),         // 5: cereus.cluster.v1.Response
+	(*Error)(nil),            // 6: cereus.cluster.v1.Error
+	(*Push)(nil),             // 7: cereus.cluster.v1.Push
+	(*BindMsg)(nil),          // 8: cereus.cluster.v1.BindMsg
+	(*KickMsg)(nil),          // 9: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 10: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 11: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 12: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 13: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 14: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 15: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 16: cereus.cluster.v1.ProtoDescriptors
+	nil,                      // 17: cereus.cluster.v1.Error.MetadataEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
@@ -805,7 +1095,7 @@ var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	3,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
 	6,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	11, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	17, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
 	6,  // [6:6] is the sub-list for method output_type
 	6,  // [6:6] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
@@ -824,7 +1114,7 @@ func file_cluster_clusterpb_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
