@@ -29,39 +29,43 @@ func (t *NATSTransport) use(link *natsLink) {
 // adopt has messages sent on link from now on. A link that stands takes over
 // from another one without a moment in which nothing can be sent.
 func (t *NATSTransport) adopt(link *natsLink) {
-	t.connected(link)
+	t.connected(link, nil)
 	t.mu.Lock()
 	if old := t.state.Load(); old.link != link {
 		down := transportStatus{epoch: old.epoch, maxPayload: old.maxPayload}
 		t.state.Store(&natsState{transportStatus: down, link: link})
 	}
 	t.mu.Unlock()
-	t.connected(link) // should it have come back before it was the link to hear of
+	t.connected(link, link) // should it have come back before it was the link to hear of
 }
 
 // heard: a message came on link. After a reconnect the first may come before
 // nats.go tells of the reconnect, and its reply must find us connected.
 func (t *NATSTransport) heard(link *natsLink) {
 	if state := t.state.Load(); !state.connected && state.link == link {
-		t.connected(link)
+		t.connected(link, link)
 	}
 }
 
-// connected begins an epoch on link, unless its socket broke already.
-func (t *NATSTransport) connected(link *natsLink) {
+// connected begins an epoch on link, unless its socket broke already, or the
+// transport has another link by now than after, which nil allows.
+func (t *NATSTransport) connected(link, after *natsLink) {
 	if !link.nc.IsConnected() {
 		return
 	}
-	if t.beginEpoch(link, int(link.nc.MaxPayload())) {
+	if t.beginEpoch(link, after, int(link.nc.MaxPayload())) {
 		t.metrics.CountRPC(EventConnected)
 	}
 }
 
-func (t *NATSTransport) beginEpoch(link *natsLink, maxPayload int) bool {
+func (t *NATSTransport) beginEpoch(link, after *natsLink, maxPayload int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	socket := link.dialed.Load()
 	old := t.state.Load()
+	if after != nil && old.link != after {
+		return false
+	}
 	if link.broken.Load() >= socket || old.link == link && old.socket == socket && old.connected {
 		return false
 	}
@@ -155,7 +159,7 @@ func (t *NATSTransport) handle(ctx context.Context, e natsEvent) {
 		t.lost(e.epoch)
 	case e.link != current: // of one that was moved away from, or given up
 	case e.kind == linkUp:
-		t.connected(e.link)
+		t.connected(e.link, e.link)
 		t.log.WithField("epoch", t.status().epoch).Info("nats connected")
 	case e.kind == linkLeaving:
 		e.link.leaving.Store(true)
