@@ -96,8 +96,8 @@ func (s *Session) UID() string {
 
 // Push sends v to the client under route. v goes through the app's serializer,
 // []byte as it is. nil means accepted, not received. [errs.ErrClosed] when the
-// session is closed; from a backend towards a Pitaya frontend the session must
-// be bound, else [errs.ErrNotBound].
+// session is closed; from a backend the session must be bound, else
+// [errs.ErrNotBound].
 func (s *Session) Push(ctx context.Context, route string, v any) error {
 	if s.isClosed() {
 		return errs.ErrClosed
