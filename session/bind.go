@@ -14,8 +14,9 @@ var ErrBinding = errs.New(errs.CodeConflict, "session is being bound or unbound"
 // and kicked by uid from anywhere in the cluster. It works once
 // ([errs.ErrAlreadyBound], also for the same uid) and needs a legal uid
 // ([errs.ErrIllegalUID], see [CheckUID]; in a cluster also one that a NATS
-// subject can carry: no white space, no "..", no "*" or ">" between dots). What a bind hook of the frontend
-// returns comes back as it is; after any error the session is unbound.
+// subject can carry: no white space, no "..", no "*" or ">" between dots). What
+// a bind hook of the frontend returns comes back as it is; after any error the
+// session is unbound.
 func (s *Session) Bind(ctx context.Context, uid string) error {
 	if err := CheckUID(uid); err != nil {
 		return err

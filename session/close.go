@@ -7,9 +7,9 @@ import (
 
 // OnClose has fn called once when the session closes, after it left the pool
 // and its connection was told to close, in order of registration, by the
-// goroutine that closes, which others may wait for: fn must not block. On a session that is closed fn is called at once. A
-// panic of fn is logged. On a backend a session closes only when Close is
-// called there.
+// goroutine that closes, which others may wait for: fn must not block. On a
+// session that is closed fn is called at once. A panic of fn is logged. On a
+// backend a session closes only when Close is called there.
 func (s *Session) OnClose(fn func(*Session)) {
 	s.mu.Lock()
 	closed := s.closed
