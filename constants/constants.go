@@ -36,9 +36,6 @@ const MetadataPrefix = "cereus."
 // HopsKey counts the servers that a tree of calls has gone through.
 const HopsKey = MetadataPrefix + "hops"
 
-// MaxHops is how many servers a tree of calls may go through.
-const MaxHops = 16
-
 // Capabilities that servers list in discovery. An extension is used only
 // towards a server that lists it.
 const (
@@ -50,12 +47,5 @@ const (
 	CapMerge = "merge"
 )
 
-// Names that are not settings.
-const (
-	// ServersPrefix stands between the etcd prefix and type and id of a server (wire.md 6.1).
-	ServersPrefix = "servers/"
-	// ExtensionPrefix stands between the NATS prefix and subjects of our own.
-	ExtensionPrefix = "x/"
-	// ReasonSlow closes a connection that does not take what it is sent.
-	ReasonSlow = "slow"
-)
+// ReasonSlow closes a connection that does not take what it is sent.
+const ReasonSlow = "slow"
