@@ -132,14 +132,12 @@ func TestE03_PausedServerStaysAway(t *testing.T) {
 	operator := rawClient(t, endpoint)
 	d := newEtcd(t, etcdParams(backend("self"), endpoint))
 	register(t, d)
-	paused := backend("self")
-	paused.State = StatePaused
-	require.NoError(t, d.Announce(testContext(t), paused))
+	require.NoError(t, d.Edit(testContext(t), Edit{State: StatePaused}))
 	remove(t, operator, "t/servers/room/self")
 	eventually(t, func() bool { return !d.Registered() }, "noticed")
 	require.NoError(t, d.SyncServers(testContext(t)))
 	require.Zero(t, keyOf(t, operator, d.Self()).Count)
-	require.NoError(t, d.Announce(testContext(t), backend("self")), "it goes on")
+	d.Resume()
 	eventually(t, func() bool { return keyOf(t, operator, d.Self()).Count == 1 }, "registered again")
 }
 

@@ -170,13 +170,3 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 var errObserver = errors.New("this service discovery only observes: it was made without a server of its own")
-
-// nextSelf is what self says of the server that is known as own.
-func nextSelf(own, self *Server) (*Server, error) {
-	if self == nil || self.ID != own.ID || self.Type != own.Type {
-		return nil, fmt.Errorf("server %s of type %s: an announcement keeps id and type", own.ID, own.Type)
-	}
-	next := self.clone()
-	next.Nonce, next.State, next.Epoch = own.Nonce, self.state(), 0
-	return next, next.validate()
-}
