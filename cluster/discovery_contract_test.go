@@ -161,15 +161,12 @@ func contractEdit(t *testing.T, join world) {
 	require.Equal(t, before.Epoch, after.Epoch)
 	require.Equal(t, []string{"add a", "update a early>green"}, heard.events())
 
-	weight := 50
+	weight, negative := 50, -1
 	require.NoError(t, a.edit(testContext(t), Edit{Weight: &weight, Metadata: map[string]*string{"stack": nil}}))
 	require.Equal(t, 50, a.self().Weight)
 	require.Empty(t, a.self().Metadata, "a key without a value is deleted")
 	eventually(t, func() bool { got, _ := watcher.Server("a"); return got.Weight == 50 && len(got.Metadata) == 0 }, "seen")
-	for _, bad := range []Edit{{State: StateLeft}, {State: "of a later version"}, {Weight: new(int)}, {IfRevision: -1}} {
-		if bad.Weight != nil {
-			*bad.Weight = -1
-		}
+	for _, bad := range []Edit{{State: StateLeft}, {State: "of a later version"}, {Weight: &negative}, {IfRevision: -1}} {
 		require.Error(t, a.edit(testContext(t), bad))
 	}
 	long := strings.Repeat("x", maxServerValue)

@@ -501,11 +501,11 @@ func TestE14_RegisterCanBeGivenUp(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, d.Register(ctx), context.DeadlineExceeded)
 
-	require.False(t, d.link.Load().registrar.wanted.Load(), "nothing goes on behind the caller's back")
+	require.False(t, d.link.Load().own.wanted.Load(), "nothing goes on behind the caller's back")
 	waiting := make(chan error, 1)
 	done := make(chan struct{})
 	go func() { defer close(done); waiting <- d.Register(testContext(t)) }()
-	eventually(t, func() bool { return d.link.Load().registrar.wanted.Load() }, "at it")
+	eventually(t, func() bool { return d.link.Load().own.wanted.Load() }, "at it")
 	require.NoError(t, d.Deregister(testContext(t)))
 	<-done
 	require.ErrorContains(t, <-waiting, "deregistered")

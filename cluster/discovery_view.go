@@ -194,13 +194,10 @@ func (v *view) expire() time.Time {
 	return v.departures[0].until
 }
 
-// own is the key of this server as the view has it; nil when there is none.
-func (v *view) own() *Server {
-	if v.self == nil {
-		return nil
-	}
-	for _, e := range v.table[v.self.ID] {
-		if e.server.Type == v.self.Type {
+// holder is the server in a key as the view has it; nil when there is none.
+func (v *view) holder(serverType, id string) *Server {
+	for _, e := range v.table[id] {
+		if e.server.Type == serverType {
 			return e.server
 		}
 	}

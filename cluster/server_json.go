@@ -204,7 +204,12 @@ func (s *Server) withState(state State) *Server {
 
 // equal reports whether two values of a server say the same, Epoch included.
 func (s *Server) equal(o *Server) bool {
-	return s == o || s.Epoch == o.Epoch && s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
+	return s == o || s.Epoch == o.Epoch && s.says(o)
+}
+
+// says reports whether two values of a server say the same.
+func (s *Server) says(o *Server) bool {
+	return s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
 		s.Hostname == o.Hostname && s.Nonce == o.Nonce && s.state() == o.state() && s.Weight == o.Weight &&
 		maps.Equal(s.Metadata, o.Metadata) && slices.Equal(s.Caps, o.Caps)
 }
