@@ -25,10 +25,11 @@ type EtcdDiscovery struct {
 
 // etcdRun is what exists between Init and Shutdown.
 type etcdRun struct {
-	group    *lifecycle.Group
-	store    *etcdStore
-	follower *follower
-	own      *Registration // nil for an observer
+	group     *lifecycle.Group
+	store     *etcdStore
+	follower  *follower
+	condition *condition
+	own       *Registration // nil for an observer
 }
 
 // NewEtcdDiscovery checks the parameters, all faults at once. It does no I/O
@@ -66,6 +67,7 @@ func (d *EtcdDiscovery) Init(ctx context.Context) error {
 func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store}
 	run.follower = newFollower(d.params, store, d.view)
+	run.condition = newCondition(store)
 	if d.params.Self != nil {
 		run.own = run.enlist(d.params)
 	}
@@ -74,8 +76,9 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	d.view.start(run.group)
 	run.group.Go("discovery.view", run.follower.run)
 	run.group.Go("discovery.connection", run.follower.watchConnection)
+	run.group.Go("discovery.condition", run.condition.run)
 	if run.own != nil {
-		run.group.Go("discovery.lease", run.own.run)
+		run.own.start()
 	}
 	d.link.Store(run)
 }
@@ -84,6 +87,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 func (run *etcdRun) enlist(p EtcdParams) *Registration {
 	r := newRegistration(p, run.store, run.group)
 	r.wrote = run.follower.wrote
+	r.troubled = func() { signal(run.condition.ask) }
 	run.follower.watchOver(r)
 	return r
 }
@@ -237,6 +241,12 @@ func (d *EtcdDiscovery) Stale() bool {
 func (d *EtcdDiscovery) Registered() bool {
 	run := d.link.Load()
 	return run != nil && run.own != nil && run.own.Registered()
+}
+
+// Unhealthy is Registration.Unhealthy for this server.
+func (d *EtcdDiscovery) Unhealthy() (why error) {
+	_ = d.asOwn(func(own *Registration) error { why = own.Unhealthy(); return nil })
+	return why
 }
 
 // Fenced reports whether new players should go elsewhere: OnLoss is PolicyFence

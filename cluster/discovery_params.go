@@ -69,8 +69,12 @@ type EtcdParams struct {
 	GrantRetryInterval time.Duration // under PolicyExit, between attempts
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
-	TypesBlacklist []string      // server types to ignore, this server's own key aside
-	SuspectFor     time.Duration // how long Server(id) answers for a server that is gone
+	TypesBlacklist []string // server types to ignore, this server's own key aside
+	// Filter reports whether to see a server; nil sees all, and this server is
+	// always seen. It is called for every value read, and must be quick.
+	Filter     func(*Server) bool
+	Health     Health        // what this server needs to stay in the list
+	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
 }
 
 func (p EtcdParams) withDefaults() EtcdParams {
@@ -93,6 +97,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.GrantMaxRetries = cmp.Or(p.GrantMaxRetries, DefaultGrantMaxRetries)
 	p.GrantRetryInterval = cmp.Or(p.GrantRetryInterval, DefaultGrantRetryInterval)
 	p.SuspectFor = cmp.Or(p.SuspectFor, DefaultSuspectFor)
+	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
 		p.Self = prepareSelf(p.Self)
 	}
@@ -100,7 +105,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 }
 
 func (p EtcdParams) validate() error {
-	var faults []error
+	faults := []error{p.Health.validate()}
 	if p.Self != nil {
 		faults = append(faults, p.Self.validate())
 	}

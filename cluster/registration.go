@@ -25,6 +25,8 @@ type Registration struct {
 
 	// wrote is told the revision of every write.
 	wrote func(revision int64)
+	// troubled is told when etcd refused something.
+	troubled func()
 
 	mailbox commandBox
 	doubts  chan struct{} // the key may not be as it should be; room for one
@@ -34,6 +36,7 @@ type Registration struct {
 	lost    atomic.Bool   // it was held, and is to be held again
 	ill     atomic.Bool   // health checks fail: stay out of the list
 	lease   leaseTerm
+	gate    *healthGate // nil without health checks
 
 	// These belong to run.
 	key         ownKey
@@ -45,19 +48,33 @@ type Registration struct {
 }
 
 func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Registration {
-	return &Registration{
-		params:  p,
-		store:   store,
-		group:   group,
-		log:     p.Log,
-		said:    newAnnouncement(p.Self),
-		wrote:   func(int64) {},
-		mailbox: commandBox{commands: make(chan command)},
-		doubts:  make(chan struct{}, 1),
-		wake:    make(chan struct{}, 1),
-		lease:   leaseTerm{born: time.Now()},
-		key:     newOwnKey(p, store),
-		pauses:  newBackoff(firstRegainPause, lastRegainPause),
+	r := &Registration{
+		params:   p,
+		store:    store,
+		group:    group,
+		log:      p.Log,
+		said:     newAnnouncement(p.Self),
+		wrote:    func(int64) {},
+		troubled: func() {},
+		mailbox:  commandBox{commands: make(chan command)},
+		doubts:   make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		lease:    leaseTerm{born: time.Now()},
+		key:      newOwnKey(p, store),
+		pauses:   newBackoff(firstRegainPause, lastRegainPause),
+	}
+	if len(p.Health.Checks) > 0 {
+		r.gate = newHealthGate(p.Health, p.Log, group)
+		r.gate.set = func(ill bool) { r.ill.Store(ill); signal(r.wake) }
+	}
+	return r
+}
+
+// start begins to carry out what is asked.
+func (r *Registration) start() {
+	r.group.Go("discovery.lease", r.run)
+	if r.gate != nil {
+		r.group.Go("discovery.health", r.gate.run)
 	}
 }
 
@@ -68,8 +85,25 @@ func (r *Registration) Self() *Server { return r.said.current.Load() }
 // certainly not run out.
 func (r *Registration) Registered() bool { return r.held.Load() && r.lease.valid() }
 
-// Register makes the server known; see EtcdDiscovery.Register.
+// Unhealthy is why the server is kept out of the list by its health checks;
+// nil when it is not.
+func (r *Registration) Unhealthy() error {
+	if r.gate == nil {
+		return nil
+	}
+	return r.gate.why()
+}
+
+// Register makes the server known; see EtcdDiscovery.Register. When its health
+// checks fail it returns nil, too: the server registers when they pass.
 func (r *Registration) Register(ctx context.Context) error {
+	if r.gate != nil {
+		select {
+		case <-r.gate.first:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	return r.do(ctx, command{kind: cmdRegister})
 }
 

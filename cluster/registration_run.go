@@ -143,6 +143,7 @@ func (r *Registration) settle(ctx context.Context, err error) {
 	case errors.Is(err, errHeld):
 		r.lose("another process put the key")
 	default:
+		r.troubled()
 		r.said.failed(err)
 		r.log.WithError(err).Warn("could not put this server's key, trying again")
 		signal(r.doubts)
@@ -178,6 +179,7 @@ func (r *Registration) established() {
 
 // failed counts a failure that may pass, and pauses or gives up.
 func (r *Registration) failed(ctx context.Context, err error) {
+	r.troubled()
 	if r.failures++; r.failures == 1 {
 		r.since = time.Now()
 	}
