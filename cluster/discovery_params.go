@@ -141,7 +141,7 @@ func (p EtcdParams) durations() map[string]time.Duration {
 func prepareSelf(self *Server) *Server {
 	self = self.clone()
 	self.State = self.state()
-	self.Epoch = 0
+	self.Epoch, self.Revision, self.gone = 0, 0, false
 	if self.Nonce == "" {
 		self.Nonce = rand.Text()
 	}
@@ -177,6 +177,7 @@ func nextSelf(own, self *Server) (*Server, error) {
 		return nil, fmt.Errorf("server %s of type %s: an announcement keeps id and type", own.ID, own.Type)
 	}
 	next := self.clone()
-	next.Nonce, next.State, next.Epoch = own.Nonce, self.state(), 0
+	next.Nonce, next.State = own.Nonce, self.state()
+	next.Epoch, next.Revision, next.gone = 0, 0, false
 	return next, next.validate()
 }
