@@ -202,8 +202,8 @@ func contractLateListener(t *testing.T, join world) {
 // fragile panics at whatever it hears.
 type fragile struct{}
 
-func (fragile) AddServer(*Server)    { panic("add") }
-func (fragile) RemoveServer(*Server) { panic("remove") }
+func (fragile) AddServer(Event)    { panic("add") }
+func (fragile) RemoveServer(Event) { panic("remove") }
 
 func contractPanickingListener(t *testing.T, join world) {
 	a, heard := join(t, backend("a")), new(recorder)

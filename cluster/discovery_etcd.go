@@ -189,14 +189,14 @@ func (d *EtcdDiscovery) Self() *Server {
 }
 
 // Server implements ServiceDiscovery.
-func (d *EtcdDiscovery) Server(id string) (*Server, bool) { return d.view.current.Load().server(id) }
+func (d *EtcdDiscovery) Server(id string) (*Server, bool) { return d.Snapshot().Server(id) }
 
 // Servers implements ServiceDiscovery.
-func (d *EtcdDiscovery) Servers() []*Server { return d.view.current.Load().all }
+func (d *EtcdDiscovery) Servers() []*Server { return d.Snapshot().Servers() }
 
 // ServersByType implements ServiceDiscovery.
 func (d *EtcdDiscovery) ServersByType(serverType string) []*Server {
-	return d.view.current.Load().byType[serverType]
+	return d.Snapshot().ServersByType(serverType)
 }
 
 // AddListener implements ServiceDiscovery.

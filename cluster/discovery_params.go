@@ -146,7 +146,7 @@ func (p EtcdParams) durations() map[string]time.Duration {
 func prepareSelf(self *Server) *Server {
 	self = self.clone()
 	self.State = self.state()
-	self.Epoch = 0
+	self.Epoch, self.Revision, self.gone = 0, 0, false
 	if self.Nonce == "" {
 		self.Nonce = rand.Text()
 	}

@@ -66,7 +66,7 @@ func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
 		r.skip(pair, err)
 		return readDelete(pair)
 	}
-	s.Epoch = pair.CreateRevision
+	s.Epoch, s.Revision = pair.CreateRevision, pair.ModRevision
 	return update{serverType: s.Type, id: s.ID, server: s, revision: pair.ModRevision}, true
 }
 

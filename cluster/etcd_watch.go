@@ -106,7 +106,7 @@ func (f *follower) accept(l listing) ending {
 		end = endBackwards
 	}
 	f.revision.Store(l.revision)
-	f.view.replace(l.updates)
+	f.view.replace(l.updates, l.revision)
 	f.lastSync.Store(time.Now().UnixNano())
 	f.stale.Store(false)
 	f.checkOwn()
@@ -193,6 +193,8 @@ func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-c
 	case <-tick:
 		end, _ := f.compare(ctx)
 		return end
+	case <-f.view.hints.wake:
+		f.view.heed()
 	case <-alarm(f.view.expire()):
 	}
 	return endNot
@@ -231,11 +233,10 @@ func (f *follower) apply(resp clientv3.WatchResponse) {
 	if n := len(resp.Events); n > 0 {
 		f.revision.Store(max(revision, resp.Events[n-1].Kv.ModRevision))
 	}
-	if len(updates) == 0 {
-		return
+	f.view.apply(updates, f.revision.Load())
+	if len(updates) > 0 {
+		f.checkOwn()
 	}
-	f.view.apply(updates)
-	f.checkOwn()
 }
 
 // compare lists, accepts what is listed, and says what that means for the watch.
@@ -270,6 +271,8 @@ func (f *follower) relist(ctx context.Context, reason string) {
 		select {
 		case <-ctx.Done():
 		case waiting = <-f.syncs:
+		case <-f.view.hints.wake:
+			f.view.heed()
 		case <-alarm(f.view.expire()):
 		case <-time.After(wait.NextBackOff()):
 		}

@@ -49,8 +49,8 @@ type incomingValue struct {
 
 // MarshalJSON writes the server as it stands in etcd: the keys of wire.md 6.1
 // in Pitaya's order, byte for byte as Pitaya writes them, then for a server of
-// ours one key "cereus". Metadata that is nil becomes null. Epoch is not part
-// of it.
+// ours one key "cereus". Metadata that is nil becomes null. Epoch and
+// Revision are not part of it.
 func (s *Server) MarshalJSON() ([]byte, error) {
 	value := serverValue{ID: s.ID, Type: s.Type, Metadata: s.Metadata, Frontend: s.Frontend, Hostname: s.Hostname}
 	if s.Cereus() {
@@ -202,9 +202,22 @@ func (s *Server) withState(state State) *Server {
 	return &c
 }
 
-// equal reports whether two values of a server say the same, Epoch included.
+// departed is a copy of a server that is gone.
+func (s *Server) departed(state State) *Server {
+	c := s.withState(state)
+	c.gone = true
+	return c
+}
+
+// sameRun reports whether two values are of one run of one server.
+func sameRun(a, b *Server) bool {
+	return a.Epoch == b.Epoch && a.Type == b.Type && a.Nonce == b.Nonce
+}
+
+// equal reports whether two values of a server say the same, Epoch included and
+// Revision not.
 func (s *Server) equal(o *Server) bool {
-	return s == o || s.Epoch == o.Epoch && s.says(o)
+	return s == o || s.Epoch == o.Epoch && s.gone == o.gone && s.says(o)
 }
 
 // says reports whether two values of a server say the same.
