@@ -620,7 +620,7 @@ func TestEtcdDiscovery_ListsInPages(t *testing.T) {
 	endpoint := startEtcd(t).EtcdEndpoints()[0]
 	operator := rawClient(t, endpoint)
 	want := []string{}
-	for n := range listPage*2 + 1 {
+	for n := range 2*firstPage + 1 {
 		s := backend(fmt.Sprintf("s%04d", n))
 		put(t, operator, s)
 		want = append(want, s.ID)

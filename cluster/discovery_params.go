@@ -59,8 +59,8 @@ type EtcdParams struct {
 	OnLoss       Policy
 
 	SyncInterval time.Duration // between comparisons of the view with etcd
-	// SyncParallelism is Pitaya's number of parallel reads. A listing here is one
-	// read of all values in pages, so it has no effect; negative is refused.
+	// SyncParallelism is how many pages of a listing (of about 1 MiB, and at most
+	// 1,000 servers) are read ahead while earlier ones are decoded; negative is refused.
 	SyncParallelism int
 
 	RevokeTimeout      time.Duration // for leaving: say so and give the lease back
