@@ -12,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
 )
 
 // Defaults of EtcdParams, those of Pitaya (wire.md section 14) where it has the key.
@@ -100,6 +102,9 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
 		p.Self = prepareSelf(p.Self)
+		if !p.Self.Has(constants.CapLeader) {
+			p.Self.Caps = append(p.Self.Caps, constants.CapLeader)
+		}
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -76,7 +77,7 @@ func (r *entryReader) decodeAhead(ctx context.Context, pages *pageReader, first 
 // decode adds the servers of a page.
 func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
 	for _, pair := range page.Kvs {
-		if u, ok := r.put(pair); ok && u.server != nil {
+		if u, ok := r.put(pair); ok && (u.server != nil || u.leading != nil) {
 			all.updates = append(all.updates, u)
 		}
 	}
@@ -85,6 +86,9 @@ func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
 // put reads one key and value. A value that is not a server is counted, and
 // means that the key, if it can be a server's at all, holds none.
 func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(pair)
+	}
 	s, err := parseServer(string(pair.Key), pair.Value)
 	if err != nil {
 		r.skip(pair, err)
@@ -109,6 +113,9 @@ func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
 
 // readDelete reads that a key holds no server.
 func readDelete(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(&mvccpb.KeyValue{Key: pair.Key, ModRevision: pair.ModRevision})
+	}
 	serverType, id, err := splitServerKey(string(pair.Key))
 	return update{serverType: serverType, id: id, revision: pair.ModRevision}, err == nil
 }
