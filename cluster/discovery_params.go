@@ -72,8 +72,9 @@ type EtcdParams struct {
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
 	TypesBlacklist []string // server types to ignore, this server's own key aside
-	// Filter reports whether to see a server; nil sees all, and this server is
-	// always seen. It is called for every value read, and must be quick.
+	// Filter reports whether to see a server; nil sees all, and this server is always
+	// seen. It is called for every value read, and must be quick. A server that it
+	// begins to hide is told as gone.
 	Filter     func(*Server) bool
 	Health     Health        // what this server needs to stay in the list
 	SuspectFor time.Duration // how long Server(id) answers for a server that is gone

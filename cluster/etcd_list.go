@@ -29,6 +29,8 @@ type listing struct {
 type entryReader struct {
 	log     logrus.FieldLogger
 	metrics DiscoveryMetrics
+	self    *Server            // nil for an observer
+	filter  func(*Server) bool // the user's; nil sees all
 	// bad has the revision of every value known not to be a server, so that each is
 	// told of once and not at every listing.
 	bad       map[string]int64
@@ -36,7 +38,9 @@ type entryReader struct {
 }
 
 func newEntryReader(p EtcdParams) *entryReader {
-	return &entryReader{log: p.Log, metrics: p.Metrics, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1)}
+	return &entryReader{
+		log: p.Log, metrics: p.Metrics, self: p.Self, filter: p.Filter, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1),
+	}
 }
 
 // list reads all servers, in pages at one revision. Pages are read ahead while
@@ -95,7 +99,25 @@ func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
 		return readDelete(pair)
 	}
 	s.Epoch, s.Revision = pair.CreateRevision, pair.ModRevision
+	if !r.sees(s) {
+		return readDelete(pair)
+	}
 	return update{serverType: s.Type, id: s.ID, server: s, revision: pair.ModRevision}, true
+}
+
+// sees asks the user's filter. One that panics hides nobody.
+func (r *entryReader) sees(s *Server) (visible bool) {
+	if r.filter == nil || r.self != nil && s.ID == r.self.ID && s.Type == r.self.Type {
+		return true
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			visible = true
+			r.metrics.ListenerPanicked()
+			r.log.WithField("panic", p).Error("filter of service discovery panicked")
+		}
+	}()
+	return r.filter(s)
 }
 
 func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
