@@ -83,6 +83,7 @@ type Dispatcher struct {
 	client    Client                   // nil until Join
 	group     *lifecycle.Group
 	clock     clock
+	inFlight  inFlight
 
 	routes     routes
 	targets    *xsync.Map[targetKey, *target]
