@@ -45,6 +45,8 @@ const (
 	CapPush = "push"
 	// CapMerge: session data travels as changed keys.
 	CapMerge = "merge"
+	// CapLoad: the server tells the cluster its load at an interval.
+	CapLoad = "load"
 )
 
 // ReasonSlow closes a connection that does not take what it is sent.
