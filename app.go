@@ -46,6 +46,7 @@ type App struct {
 	discovery  *cluster.EtcdDiscovery // nil when standalone
 	client     *cluster.RPCClient     // nil when standalone
 	server     *cluster.RPCServer     // nil when standalone
+	reporter   *cluster.LoadReporter  // nil when standalone
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
 	pool       *session.Pool // nil on a backend
@@ -56,14 +57,15 @@ type App struct {
 	// appDieChan holds the first cause for which this server cannot go on.
 	appDieChan chan error
 
-	mu       sync.Mutex // guards modules, started, starting and abort
-	modules  []Module
-	started  bool
-	starting chan struct{} // closed when Start has returned; nil before it was called
-	abort    context.CancelCauseFunc
-	ready    atomic.Bool
-	stop     sync.Once
-	stopped  error
+	mu         sync.Mutex // guards modules, loadValues until the start, started, starting and abort
+	modules    []Module
+	loadValues loadValues
+	started    bool
+	starting   chan struct{} // closed when Start has returned; nil before it was called
+	abort      context.CancelCauseFunc
+	ready      atomic.Bool
+	stop       sync.Once
+	stopped    error
 }
 
 // New assembles an app. It does no I/O and starts no goroutine. Its error lists

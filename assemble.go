@@ -98,11 +98,15 @@ func (a *App) describe() *cluster.Server {
 		metadata["region"] = region
 	}
 	maps.Copy(metadata, a.opts.metadata)
+	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge}
+	if a.config.Cluster.Load.Interval > 0 {
+		caps = append(caps, constants.CapLoad)
+	}
 	host, _ := os.Hostname() // informational: an empty one does no harm
 	return &cluster.Server{
 		ID: cmp.Or(a.opts.id, uuid.NewString()), Type: a.opts.serverType,
 		Metadata: metadata, Frontend: a.opts.frontend, Hostname: host,
-		Nonce: nuid.Next(), Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge},
+		Nonce: nuid.Next(), Caps: caps,
 		State: cluster.StateUp,
 	}
 }

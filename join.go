@@ -36,7 +36,8 @@ func (a *App) joinCluster() error {
 		Self: a.self, Transport: in, Prefix: prefix, Handler: a.dispatcher, Users: dispatch.Users{D: a.dispatcher},
 		Log: a.log, Metrics: rpcMeter{metrics: a.metrics},
 	})
-	a.links = []Module{out, a.client, in, a.server}
+	a.reporter = cluster.NewLoadReporter(a.loadParams(in))
+	a.links = []Module{out, a.client, in, a.server, a.reporter}
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {
 		a.host.Fenced = a.discovery.Fenced
@@ -44,6 +45,16 @@ func (a *App) joinCluster() error {
 		players.hook(a.pool)
 	}
 	return nil
+}
+
+func (a *App) loadParams(in cluster.Transport) cluster.LoadParams {
+	a.loadValues.log, a.loadValues.metrics = a.log, a.metrics
+	return cluster.LoadParams{
+		Self: a.self, Transport: in, Prefix: a.config.Cluster.NATS.Prefix, Discovery: a.discovery,
+		Interval: a.config.Cluster.Load.Interval, Sessions: a.Sessions, InFlight: a.inFlight, Values: a.loadValues.read,
+		Heard: a.discovery.Trust,
+		Log: a.log, Metrics: loadMeter{a.metrics},
+	}
 }
 
 func (a *App) etcdParams() cluster.EtcdParams {

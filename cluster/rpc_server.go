@@ -102,6 +102,10 @@ func (s *RPCServer) subscriptions() []subscription {
 	)
 }
 
+// Unanswered is the number of requests that arrived and are not finished: they
+// run or wait to.
+func (s *RPCServer) Unanswered() int { return int(s.open.n.Load()) }
+
 // AfterInit implements lifecycle.Module.
 func (s *RPCServer) AfterInit(context.Context) error { return nil }
 

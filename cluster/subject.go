@@ -41,6 +41,8 @@ func (s subjects) pushOne(frontendType, id string) string {
 	return s.prefix + "x/push/" + frontendType + "/" + id
 }
 
+func (s subjects) load() string { return s.prefix + "x/load" }
+
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects
 // of wire.md section 7 cannot carry uid: it must be 1 to MaxUID bytes of
 // printable UTF-8 without spaces and, cut at its dots, have no part in the

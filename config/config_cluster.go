@@ -4,11 +4,17 @@ import "time"
 
 // Cluster is what servers are to each other.
 type Cluster struct {
-	Info   Info      `key:"info"`
-	NATS   NATS      `key:"nats"`
-	Window Window    `key:"window"`
-	RPC    RPC       `key:"rpc"`
-	SD     Discovery `key:"sd"`
+	Info   Info       `key:"info"`
+	Load   ServerLoad `key:"load"`
+	NATS   NATS       `key:"nats"`
+	Window Window     `key:"window"`
+	RPC    RPC        `key:"rpc"`
+	SD     Discovery  `key:"sd"`
+}
+
+// ServerLoad is how busy this server is, told to the others over NATS.
+type ServerLoad struct {
+	Interval time.Duration `key:"interval" default:"1s" validate:"off_or_100ms" doc:"how often this server tells the others its load; 0 is never"`
 }
 
 // Info describes this server to others.

@@ -39,6 +39,7 @@ func newChecker() checker {
 		"label":         func(f reflect.Value) bool { return isLabel(f.String()) },
 		"nats_prefix":   func(f reflect.Value) bool { return isSubjectPrefix(f.String()) },
 		"admin_address": func(f reflect.Value) bool { return isAddress(f.String()) },
+		"off_or_100ms":  func(f reflect.Value) bool { return f.Int() == 0 || f.Int() >= int64(100*time.Millisecond) },
 		"rising":        func(f reflect.Value) bool { return isRising(f.Interface().([]float64)) },
 	} {
 		// The only error is an empty name or function.
@@ -93,6 +94,8 @@ func phrase(tag, param string) string {
 		return "a text without spaces, *, > and empty parts between dots"
 	case "admin_address":
 		return "host:port, :port or a port"
+	case "off_or_100ms":
+		return "0 (off) or at least 100ms"
 	case "rising":
 		return "rising"
 	default:

@@ -29,6 +29,11 @@ type events struct {
 	natsReconnects prometheus.Counter
 	natsConnected  *bounded[prometheus.Gauge]
 
+	loadReports  *bounded[prometheus.Counter]
+	loadCPU      prometheus.Gauge
+	loadMemory   prometheus.Gauge
+	loadInFlight prometheus.Gauge
+
 	servers       *bounded[prometheus.Gauge]
 	sdRelists     prometheus.Counter
 	sdLeaseLosses prometheus.Counter
@@ -57,6 +62,10 @@ func newEvents(f *factory) events {
 		rpcDropped:        f.gauge("pitaya_rpc_server_dropped_messages", "messages from other servers that were lost between NATS and this server"),
 		natsReconnects:    f.counter("cereus_nats_reconnects_total", "reconnects to NATS"),
 		natsConnected:     f.gauges("cereus_nats_connected", "connection", "1 while the NATS connection is up, else 0"),
+		loadReports:       f.counters("cereus_load_reports_total", "outcome", "load reports: sent, unsent (NATS was away), heard, malformed, unknown (of a server that discovery does not know)"),
+		loadCPU:           f.gauge("cereus_load_cpu", "share of the processor time that this process may use which it did use, 0 to 1, as it tells the cluster"),
+		loadMemory:        f.gauge("cereus_load_memory_bytes", "bytes that this process has from the operating system, as it tells the cluster"),
+		loadInFlight:      f.gauge("cereus_load_in_flight", "handlers and remotes that run or wait, as this server tells the cluster"),
 		servers:           f.gauges("pitaya_service_discovery_count_servers", "type", "servers in the view, by type"),
 		sdRelists:         f.counter("cereus_sd_relists_total", "full listings of etcd"),
 		sdLeaseLosses:     f.counter("cereus_sd_lease_losses_total", "leases lost"),
@@ -204,6 +213,22 @@ func (m *Metrics) NATSDown(connection string) {
 func (m *Metrics) NATSReconnected() {
 	if m != nil {
 		m.events.natsReconnects.Inc()
+	}
+}
+
+// LoadReport counts a load report that was sent or received.
+func (m *Metrics) LoadReport(outcome string) {
+	if m != nil {
+		m.events.loadReports.value(outcome).Inc()
+	}
+}
+
+// SetLoad sets what this server last told the cluster of its load.
+func (m *Metrics) SetLoad(cpu float64, memory uint64, inFlight int) {
+	if m != nil {
+		m.events.loadCPU.Set(cpu)
+		m.events.loadMemory.Set(float64(memory))
+		m.events.loadInFlight.Set(float64(inFlight))
 	}
 }
 

@@ -80,9 +80,11 @@ type Params struct {
 type Dispatcher struct {
 	Params
 	discovery cluster.ServiceDiscovery // nil until Join
+	suspect   func(id string)          // nil when nobody wants to know
 	client    Client                   // nil until Join
 	group     *lifecycle.Group
 	clock     clock
+	inFlight  inFlight
 
 	routes     routes
 	targets    *xsync.Map[targetKey, *target]
@@ -110,7 +112,13 @@ func New(p Params) *Dispatcher {
 func (d *Dispatcher) Join(discovery cluster.ServiceDiscovery, client Client) {
 	d.discovery, d.client = discovery, client
 	discovery.AddListener(d)
+	if s, ok := discovery.(suspecter); ok {
+		d.suspect = s.Suspect
+	}
 }
+
+// suspecter is a service discovery that wants to know where calls find nobody.
+type suspecter interface{ Suspect(id string) }
 
 // Name says what the module is.
 func (d *Dispatcher) Name() string { return "dispatcher" }

@@ -22,6 +22,16 @@ func (q *fifo) push(m message) {
 
 func (q *fifo) first() message { return q.items[q.head] }
 
+// locals is how many of the messages are for handlers of this server.
+func (q *fifo) locals() (n int) {
+	for _, m := range q.items[q.head:] {
+		if m.route.local != nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (q *fifo) pop() {
 	q.items[q.head] = message{}
 	q.head++

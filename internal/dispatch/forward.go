@@ -149,7 +149,7 @@ func (f *forward) done(resp *clusterpb.Response, err error) {
 	case cluster.IsGone(err):
 		began := f.began
 		f.again, f.tried = nil, append(f.tried, keyOf(t.server))
-		t.passOver(b.d.clock.now()) // before f tries again, and f before what waits behind it
+		b.d.foundNobody(t) // before f tries again, and f before what waits behind it
 		b.retry(f)
 		t.bounce(began)
 	case cluster.IsMoved(err):

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cereus-game/cereus/errs"
@@ -92,9 +93,16 @@ func (b *Inbox) put(w message) (room <-chan struct{}, ok bool) {
 		return b.room, false
 	}
 	b.queue.push(w)
+	if w.route.local != nil {
+		b.inFlight().Add(1)
+	}
 	b.startLocked()
 	return nil, true
 }
+
+// inFlight counts the messages for handlers of this server, from put until
+// their handler has returned or Close dropped them.
+func (b *Inbox) inFlight() *atomic.Int64 { return b.d.inFlight.of(b.session.ID()) }
 
 // startLocked makes sure that somebody serves the queue.
 func (b *Inbox) startLocked() {
@@ -280,6 +288,7 @@ func (b *Inbox) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.inFlight().Add(-int64(b.queue.locals()))
 	b.queue = fifo{}
 	b.retries = nil
 	b.parked = false

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -106,6 +107,9 @@ func (j *job) execute() (data []byte, err error) {
 		return nil, err
 	}
 	if j.session == nil && j.notify() { // of a server, which waits only until it was taken
+		running := j.d.inFlight.of(rand.Int64()) // no RPC server counts it any more
+		running.Add(1)
+		defer running.Add(-1)
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
 	ctx := &callContext{

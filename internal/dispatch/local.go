@@ -61,6 +61,7 @@ func (b *Inbox) answer(m *message) {
 	m.route.metrics.Load().WaitedLocal(b.d.clock.now() - m.at)
 	returned := false
 	defer func() {
+		b.inFlight().Add(-1)
 		if !returned {
 			b.conclude(m, nil, errEnded)
 		}

@@ -74,7 +74,7 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 		data, err := d.call(ctx, server, c)
 		switch {
 		case cluster.IsGone(err):
-			d.target(server).passOver(d.clock.now())
+			d.foundNobody(d.target(server))
 			tried = append(tried, keyOf(server))
 			d.Metrics.RPCFailover()
 		case cluster.IsMoved(err):

@@ -131,6 +131,14 @@ func (t *target) nextWaiting() *Inbox {
 	return b
 }
 
+// foundNobody is told that a call to the server reached no subscription.
+func (d *Dispatcher) foundNobody(t *target) {
+	t.passOver(d.clock.now())
+	if d.suspect != nil {
+		d.suspect(t.server.ID)
+	}
+}
+
 // passOver has the server left out for a while.
 func (t *target) passOver(now time.Duration) { t.goneUntil.Store(int64(now + passOver)) }
 
