@@ -267,13 +267,9 @@ func (a *App) Died() <-chan error { return a.appDieChan }
 // Server is this server as others see it. It must not be changed.
 func (a *App) Server() *cluster.Server { return a.self }
 
-// Discovery tells who is in the cluster; nil when standalone.
-func (a *App) Discovery() cluster.ServiceDiscovery {
-	if a.discovery == nil {
-		return nil
-	}
-	return a.discovery
-}
+// Discovery tells who is in the cluster and who leads, and changes what this
+// server says of itself: Pause, Edit, RunAsLeader. It is nil when standalone.
+func (a *App) Discovery() *cluster.EtcdDiscovery { return a.discovery }
 
 // addresses are those of the acceptors, for people to read.
 func (a *App) addresses() string {

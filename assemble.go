@@ -208,7 +208,7 @@ func (a *App) addModules() {
 		}))
 	}
 	if a.discovery != nil {
-		a.sequence.Add(a.discovery)
+		a.sequence.Add(a.discovery, ownID{a.discovery})
 	}
 	a.sequence.Add(a.dispatcher)
 	a.sequence.Add(a.links...)

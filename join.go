@@ -53,7 +53,7 @@ func (a *App) loadParams(in cluster.Transport) cluster.LoadParams {
 		Self: a.self, Transport: in, Prefix: a.config.Cluster.NATS.Prefix, Discovery: a.discovery,
 		Interval: a.config.Cluster.Load.Interval, Sessions: a.Sessions, InFlight: a.inFlight, Values: a.loadValues.read,
 		Heard: a.discovery.Trust,
-		Log: a.log, Metrics: loadMeter{a.metrics},
+		Log:   a.log, Metrics: loadMeter{a.metrics},
 	}
 }
 
@@ -68,6 +68,7 @@ func (a *App) etcdParams() cluster.EtcdParams {
 		RevokeTimeout: c.Revoke.Timeout, GrantTimeout: c.GrantLease.Timeout,
 		GrantMaxRetries: c.GrantLease.MaxRetries, GrantRetryInterval: c.GrantLease.RetryInterval,
 		ShutdownDelay: c.Shutdown.Delay, TypesBlacklist: c.ServerTypesBlacklist,
+		Filter: a.opts.filter, Health: cluster.Health{Checks: a.opts.checks},
 	}
 }
 

@@ -66,6 +66,11 @@ func TestLoadIsToldToTheCluster(t *testing.T) {
 		require.NoError(t, err)
 		return got.Header.Revision
 	}
+	until(t, "both types have a leader", func() bool {
+		_, gate := front.Discovery().Leader(front.Server().Type)
+		_, hall := front.Discovery().Leader(room.Server().Type)
+		return gate && hall
+	})
 	before, heard := revision(), metric(t, front, "cereus_load_reports_total", "outcome", "heard")
 	counts(t, front, heard+10, "cereus_load_reports_total", "outcome", "heard")
 	require.Equal(t, before, revision())

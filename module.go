@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
@@ -15,6 +16,16 @@ import (
 // that failed. All methods return when their ctx ends. A panic in one counts as
 // its error.
 type Module = lifecycle.Module
+
+// ownID has the start wait until no other process holds this server's id, before
+// anything subscribes to what is sent to it: two would carry out every call.
+type ownID struct{ discovery *cluster.EtcdDiscovery }
+
+func (ownID) Name() string                     { return "own id" }
+func (m ownID) Init(ctx context.Context) error { return m.discovery.AwaitID(ctx) }
+func (ownID) AfterInit(context.Context) error  { return nil }
+func (ownID) BeforeShutdown(context.Context)   {}
+func (ownID) Shutdown(context.Context) error   { return nil }
 
 // asModule gives a component the hooks of a module that it has, and empty ones
 // for those that it has not.

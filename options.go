@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/internal/agent"
 	"github.com/cereus-game/cereus/pipeline"
@@ -38,6 +39,8 @@ type options struct {
 	serializer serializer.Serializer
 	log        logrus.FieldLogger
 	etcd       *clientv3.Client
+	checks     []cluster.HealthCheck
+	filter     func(*cluster.Server) bool
 	signals    []os.Signal
 	dictionary map[string]uint16
 	lenient    agent.Leniency
@@ -125,6 +128,20 @@ func WithLogger(log logrus.FieldLogger) Option {
 // cluster.sd.etcd.endpoints. The app does not close it.
 func WithEtcdClient(c *clientv3.Client) Option {
 	return optionFunc(func(o *options) error { o.etcd = c; return nil })
+}
+
+// WithHealthCheck keeps the server out of the list of servers while check fails
+// (cluster.Health, keys cluster.sd.etcd.health.*): it is given no new work and
+// goes on with what it has. cluster.CheckTCP and cluster.CheckHTTP make checks.
+func WithHealthCheck(check cluster.HealthCheck) Option {
+	return optionFunc(func(o *options) error { o.checks = append(o.checks, check); return nil })
+}
+
+// WithServerFilter has this server see only the servers for which sees returns
+// true; itself it always sees. sees is called for every value read from etcd:
+// it must be quick.
+func WithServerFilter(sees func(s *cluster.Server) bool) Option {
+	return optionFunc(func(o *options) error { o.filter = sees; return nil })
 }
 
 // WithSignals makes Run stop on the given signals, SIGINT and SIGTERM when none

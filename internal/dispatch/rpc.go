@@ -74,7 +74,6 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 		data, err := d.call(ctx, server, c)
 		switch {
 		case cluster.IsGone(err):
-			d.foundNobody(d.target(server))
 			tried = append(tried, keyOf(server))
 			d.Metrics.RPCFailover()
 		case cluster.IsMoved(err):
@@ -117,6 +116,9 @@ func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCal
 	resp, err := d.client.Call(ctx, to, d.request(ctx, e, to, c))
 	d.putEnvelope(e)
 	d.timers(c.Route, err).Answered(metrics.KindRPC, d.clock.now()-start, string(errs.CodeOf(err)))
+	if cluster.IsGone(err) {
+		d.foundNobody(d.target(to))
+	}
 	return resp.GetData(), err
 }
 
