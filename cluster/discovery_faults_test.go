@@ -308,35 +308,6 @@ func TestE09_ChangeBetweenListAndWatch(t *testing.T) {
 	eventually(t, sees(d, "b"), "nothing is missed")
 }
 
-func TestE10_TenLeaseLosses(t *testing.T) {
-	t.Parallel()
-	const rounds = 10
-	endpoint := startEtcd(t).EtcdEndpoints()[0]
-	operator, count := rawClient(t, endpoint), new(counters)
-	p := etcdParams(backend("self"), endpoint)
-	p.Metrics = count
-	d := newEtcd(t, p)
-	register(t, d)
-	running := d.link.Load().group.Running()
-	for range rounds {
-		lease := keyOf(t, operator, d.Self()).Kvs[0].Lease
-		_, err := operator.Revoke(testContext(t), clientv3.LeaseID(lease))
-		require.NoError(t, err)
-		eventually(t, func() bool {
-			kvs := keyOf(t, operator, d.Self()).Kvs
-			return len(kvs) == 1 && kvs[0].Lease != lease
-		}, "put under another lease")
-	}
-	eventually(t, d.Registered, "registered")
-	leases, err := operator.Leases(testContext(t))
-	require.NoError(t, err)
-	require.Len(t, leases.Leases, 1, "one live lease")
-	require.EqualValues(t, leases.Leases[0].ID, keyOf(t, operator, d.Self()).Kvs[0].Lease)
-	require.Equal(t, running, d.link.Load().group.Running(), "no goroutine left over")
-	require.Equal(t, rounds, count.of("lost"))
-	eventually(t, sees(d, "self"), "in the view")
-}
-
 func TestE11_WrongPassword(t *testing.T) {
 	t.Parallel()
 	endpoint := startEtcd(t).EtcdEndpoints()[0]

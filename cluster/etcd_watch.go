@@ -16,6 +16,9 @@ const (
 	// firstRelistPause and lastRelistPause bound the pauses between listings while etcd is away.
 	firstRelistPause = 50 * time.Millisecond
 	lastRelistPause  = 500 * time.Millisecond
+	// lastRefusedPause bounds them while etcd refuses this server (fault E11): a
+	// login costs it more than any other call.
+	lastRefusedPause = 5 * time.Second
 	// settledAfter is how long a watch lasts that nothing is wrong with.
 	settledAfter = time.Second
 )
@@ -255,7 +258,7 @@ func (f *follower) relist(ctx context.Context, reason string) {
 	log := f.params.Log.WithField("reason", reason)
 	log.Warn("servers are listed again")
 	f.params.Metrics.Relisted(reason)
-	wait := newBackoff(firstRelistPause, lastRelistPause)
+	wait, refused := newBackoff(firstRelistPause, lastRelistPause), newBackoff(lastRelistPause, lastRefusedPause)
 	var waiting syncRequest
 	for ctx.Err() == nil {
 		_, err := f.compare(ctx)
@@ -268,13 +271,17 @@ func (f *follower) relist(ctx context.Context, reason string) {
 			return
 		}
 		log.WithError(err).Debug("servers cannot be listed")
+		next := wait
+		if hopeless(err) {
+			next = refused
+		}
 		select {
 		case <-ctx.Done():
 		case waiting = <-f.syncs:
 		case <-f.view.hints.wake:
 			f.view.heed()
 		case <-alarm(f.view.expire()):
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(next.NextBackOff()):
 		}
 	}
 }

@@ -181,6 +181,7 @@ func (r *Registration) established() {
 // failed counts a failure that may pass, and pauses or gives up.
 func (r *Registration) failed(ctx context.Context, err error) {
 	r.troubled()
+	err = explained(err)
 	if r.failures++; r.failures == 1 {
 		r.since = time.Now()
 	}

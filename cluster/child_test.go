@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// childEnv is set in a process that is a server of a test rather than the
+// tests, and has its childParams.
+const childEnv = "CEREUSTEST_CHILD"
+
+// childParams says what server a child registers, and where.
+type childParams struct {
+	ID       string
+	Endpoint string
+	TTL      time.Duration
+}
+
+// child is a registered server in a process of its own.
+type child struct{ cmd *exec.Cmd }
+
+// spawn starts a child and waits until it is registered. It is killed when the
+// test ends.
+func spawn(t testing.TB, p childParams) *child {
+	t.Helper()
+	params, err := json.Marshal(p)
+	require.NoError(t, err)
+	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$")}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(params))
+	c.cmd.Stderr = os.Stderr
+	_, err = c.cmd.StdinPipe() // its end tells the child that the tests are gone
+	require.NoError(t, err)
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // already gone in some tests
+		_ = c.cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "registered", strings.TrimSpace(line))
+	return c
+}
+
+// kill ends the child with SIGKILL: it cannot say a word.
+func (c *child) kill(t testing.TB) {
+	t.Helper()
+	require.NoError(t, c.cmd.Process.Kill())
+}
+
+// runChild is the main of a child. It ends when the tests do.
+func runChild(params string) int {
+	d, err := registeredChild(params)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("registered")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	if err := d.Shutdown(context.Background()); err != nil {
+		return 1
+	}
+	return 0
+}
+
+func registeredChild(params string) (*EtcdDiscovery, error) {
+	var p childParams
+	if err := json.Unmarshal([]byte(params), &p); err != nil {
+		return nil, err
+	}
+	e := etcdParams(backend(p.ID), p.Endpoint)
+	e.TTL = p.TTL
+	d, err := NewEtcdDiscovery(e)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := d.Init(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.Register(ctx)
+}
