@@ -42,6 +42,7 @@ type App struct {
 	metrics    *metrics.Metrics
 	table      *component.Table
 
+	etcd       cluster.EtcdClients // shared by discovery, groups and modules
 	sequence   lifecycle.Sequence
 	discovery  *cluster.EtcdDiscovery // nil when standalone
 	client     *cluster.RPCClient     // nil when standalone

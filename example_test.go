@@ -91,7 +91,8 @@ func pair(prefix string) (lobby, desk *cereus.App, stop func()) {
 	must(err)
 	cfg := config.Default()
 	cfg.Cluster.SD.Etcd.Endpoints, cfg.Cluster.SD.Etcd.Prefix = infra.EtcdEndpoints(), prefix
-	cfg.Cluster.RPC.Client.NATS.Connect, cfg.Cluster.RPC.Server.NATS.Connect = infra.NATSURL(), infra.NATSURL()
+	nats := config.URLs(infra.NATSURL())
+	cfg.Cluster.RPC.Client.NATS.Connect, cfg.Cluster.RPC.Server.NATS.Connect = nats, nats
 	cfg.Cluster.NATS.Prefix, cfg.Cluster.SD.Etcd.Shutdown.Delay = prefix, 0
 	desk = start(cereus.Backend("desk"), cereus.WithID("desk-1"), cereus.WithConfig(cfg))
 	lobby = start(cereus.Backend("lobby"), cereus.WithConfig(cfg))

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/errs"

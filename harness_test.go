@@ -55,8 +55,8 @@ func (w *world) config(changes ...change) *config.Config {
 	c.Cluster.SD.Etcd.Prefix = w.prefix
 	c.Cluster.SD.Etcd.Endpoints = w.infra.EtcdEndpoints()
 	c.Cluster.SD.Etcd.Shutdown.Delay = 50 * time.Millisecond
-	c.Cluster.RPC.Client.NATS.Connect = strings.Join(w.infra.NATSURLs(), ",")
-	c.Cluster.RPC.Server.NATS.Connect = strings.Join(w.infra.NATSURLs(), ",")
+	c.Cluster.RPC.Client.NATS.Connect = config.URLs(strings.Join(w.infra.NATSURLs(), ","))
+	c.Cluster.RPC.Server.NATS.Connect = config.URLs(strings.Join(w.infra.NATSURLs(), ","))
 	c.Cluster.RPC.Client.NATS.RequestTimeout = patience
 	for _, change := range changes {
 		change(c)

@@ -59,22 +59,26 @@ func (a *App) loadParams(in cluster.Transport) cluster.LoadParams {
 
 func (a *App) etcdParams() cluster.EtcdParams {
 	c := a.config.Cluster.SD.Etcd
+	conn := etcdConnection(c.EtcdConnection)
 	return cluster.EtcdParams{
 		Self: a.self, Log: a.log, Die: a.die, Metrics: discoveryMeter{a.metrics},
-		Client: a.opts.etcd, Endpoints: c.Endpoints, Username: c.User, Password: string(c.Pass),
-		Prefix: c.Prefix, DialTimeout: c.DialTimeout, BootTimeout: a.config.Boot.Timeout,
+		Client: a.opts.etcd, Clients: &a.etcd, Endpoints: conn.Endpoints, Username: conn.Username, Password: conn.Password,
+		TLSFiles: conn.TLSFiles, DialTimeout: conn.DialTimeout, Prefix: c.Prefix, BootTimeout: a.config.Boot.Timeout,
 		TTL: c.Heartbeat.TTL, HeartbeatLog: c.Heartbeat.Log, OnLoss: cluster.Policy(c.OnLoss),
 		SyncInterval: c.SyncServers.Interval, SyncParallelism: c.SyncServers.Parallelism,
 		RevokeTimeout: c.Revoke.Timeout, GrantTimeout: c.GrantLease.Timeout,
 		GrantMaxRetries: c.GrantLease.MaxRetries, GrantRetryInterval: c.GrantLease.RetryInterval,
 		ShutdownDelay: c.Shutdown.Delay, TypesBlacklist: c.ServerTypesBlacklist,
-		Filter: a.opts.filter, Health: cluster.Health{Checks: a.opts.checks},
+		Filter: a.opts.filter, Health: cluster.Health{
+			Checks: a.opts.checks, Interval: c.Health.Interval, Timeout: c.Health.Timeout,
+			Failures: c.Health.Failures, Passes: c.Health.Passes,
+		},
 	}
 }
 
 func (a *App) natsParams(name string, c config.NATSConnection) cluster.NATSParams {
 	return cluster.NATSParams{
-		URL: c.Connect, Name: a.self.Type + "/" + a.self.ID + " " + name,
+		URL: string(c.Connect), Name: a.self.Type + "/" + a.self.ID + " " + name,
 		DialTimeout: c.ConnectionTimeout, BootTimeout: a.config.Boot.Timeout,
 		Options: []nats.Option{
 			nats.MaxReconnects(c.MaxReconnectionRetries),

@@ -548,8 +548,8 @@ func TestE18_N20_InfrastructureDownAtBoot(t *testing.T) {
 	closed := loopback.Address(port)
 	for name, down := range map[string]change{
 		"E18 etcd":       func(c *config.Config) { c.Cluster.SD.Etcd.Endpoints = []string{closed} },
-		"N20 nats":       func(c *config.Config) { c.Cluster.RPC.Client.NATS.Connect = "nats://" + closed },
-		"N20 the other":  func(c *config.Config) { c.Cluster.RPC.Server.NATS.Connect = "nats://" + closed },
+		"N20 nats":       func(c *config.Config) { c.Cluster.RPC.Client.NATS.Connect = config.URLs("nats://" + closed) },
+		"N20 the other":  func(c *config.Config) { c.Cluster.RPC.Server.NATS.Connect = config.URLs("nats://" + closed) },
 		"N20 one of two": func(c *config.Config) { c.Cluster.SD.Etcd.Endpoints = append(c.Cluster.SD.Etcd.Endpoints, closed) },
 	} {
 		t.Run(name, func(t *testing.T) {

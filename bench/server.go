@@ -47,7 +47,7 @@ func newServer(s serverSettings) (*server, error) {
 	} else {
 		c := config.Default()
 		c.Cluster.SD.Etcd.Endpoints = []string{s.Etcd}
-		c.Cluster.RPC.Client.NATS.Connect, c.Cluster.RPC.Server.NATS.Connect = s.NATS, s.NATS
+		c.Cluster.RPC.Client.NATS.Connect, c.Cluster.RPC.Server.NATS.Connect = config.URLs(s.NATS), config.URLs(s.NATS)
 		opts = append(opts, cereus.WithConfig(c))
 	}
 	app, err := cereus.New(opts...)

@@ -212,7 +212,7 @@ func (d *EtcdDiscovery) SyncServers(ctx context.Context) error {
 		return ErrNotRunning
 	}
 	if err := run.follower.sync(ctx, run.group.Context()); err != nil {
-		return fmt.Errorf("synchronize servers with etcd: %w", err)
+		return fmt.Errorf("synchronize servers with etcd: %w", explained(err))
 	}
 	return nil
 }

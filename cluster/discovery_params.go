@@ -44,13 +44,17 @@ type EtcdParams struct {
 	// Metrics may be nil.
 	Metrics DiscoveryMetrics
 
-	// Client is used instead of one of our own and is not closed; Endpoints, Username,
-	// Password, TLS and DialTimeout are then not used to connect.
-	Client    *clientv3.Client
-	Endpoints []string // host:port or URLs
-	Username  string   // used only with Password, and the reverse
+	// Client is used instead of one of our own and is not closed; Clients, Endpoints,
+	// Username, Password, TLS, TLSFiles and DialTimeout are then not used to connect.
+	Client *clientv3.Client
+	// Clients shares the client with others that have an equal EtcdConnection; nil
+	// means a client of its own.
+	Clients   *EtcdClients
+	Endpoints []string // as in EtcdConnection, like the next four
+	Username  string
 	Password  string
 	TLS       *tls.Config
+	TLSFiles  TLSFiles
 	// Prefix stands verbatim before "servers/"; no slash is added. Empty means DefaultEtcdPrefix.
 	Prefix      string
 	DialTimeout time.Duration // of one attempt to connect
@@ -88,6 +92,9 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	if p.Metrics == nil {
 		p.Metrics = noDiscoveryMetrics{}
 	}
+	if p.Clients == nil {
+		p.Clients = new(EtcdClients)
+	}
 	p.Prefix = cmp.Or(p.Prefix, DefaultEtcdPrefix)
 	p.DialTimeout = cmp.Or(p.DialTimeout, DefaultDialTimeout)
 	p.BootTimeout = cmp.Or(p.BootTimeout, p.DialTimeout)
@@ -115,11 +122,8 @@ func (p EtcdParams) validate() error {
 	if p.Self != nil {
 		faults = append(faults, p.Self.validate())
 	}
-	if p.Client == nil && len(p.Endpoints) == 0 {
-		faults = append(faults, errors.New("etcd endpoints: at least one is needed"))
-	}
-	if (p.Username == "") != (p.Password == "") {
-		faults = append(faults, errors.New("etcd user and pass: set both or neither"))
+	if p.Client == nil {
+		faults = append(faults, p.connection().validate())
 	}
 	if p.TTL < time.Second || p.TTL%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("etcd lease ttl %v: use whole seconds, at least 1s", p.TTL))
@@ -140,9 +144,17 @@ func (p EtcdParams) validate() error {
 	return errors.Join(faults...)
 }
 
+// connection is how to reach etcd without a Client.
+func (p EtcdParams) connection() EtcdConnection {
+	return EtcdConnection{
+		Endpoints: p.Endpoints, Username: p.Username, Password: p.Password,
+		TLS: p.TLS, TLSFiles: p.TLSFiles, DialTimeout: p.DialTimeout,
+	}
+}
+
 func (p EtcdParams) durations() map[string]time.Duration {
 	return map[string]time.Duration{
-		"dial timeout": p.DialTimeout, "boot timeout": p.BootTimeout, "sync interval": p.SyncInterval,
+		"boot timeout": p.BootTimeout, "sync interval": p.SyncInterval,
 		"revoke timeout": p.RevokeTimeout, "grant timeout": p.GrantTimeout, "grant retry interval": p.GrantRetryInterval,
 		"shutdown delay": p.ShutdownDelay, "suspect time": p.SuspectFor,
 	}

@@ -7,13 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/namespace"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	grpcbackoff "google.golang.org/grpc/backoff"
 )
 
 // A connection that swallows what is sent (fault E05) is noticed within the sum
@@ -23,11 +19,18 @@ const (
 	dialKeepAliveTimeout = 3 * time.Second
 )
 
+// The pauses between attempts to connect grow from the one to the other.
+const (
+	firstRedial = 50 * time.Millisecond
+	lastRedial  = 400 * time.Millisecond
+)
+
 // etcdStore is the part of etcd inside the prefix, with a watcher and a lease
 // client of its own so that closing it leaves nothing behind in a shared client.
 type etcdStore struct {
 	client  *clientv3.Client
-	owned   bool
+	shared  *etcdClient  // the client, when it is one of ours
+	release func() error // gives the client back
 	kv      clientv3.KV
 	watcher clientv3.Watcher
 	lease   clientv3.Lease
@@ -35,53 +38,26 @@ type etcdStore struct {
 }
 
 func openStore(p EtcdParams) (*etcdStore, error) {
-	client := p.Client
-	if client == nil {
-		made, err := newEtcdClient(p)
+	s := &etcdStore{client: p.Client, release: func() error { return nil }, entries: newEntryReader(p)}
+	if p.Client == nil {
+		shared, release, err := p.Clients.acquire(p.connection())
 		if err != nil {
 			return nil, err
 		}
-		client = made
+		s.client, s.shared, s.release = shared.Client, shared, release
 	}
-	return &etcdStore{
-		client:  client,
-		owned:   p.Client == nil,
-		kv:      namespace.NewKV(client.KV, p.Prefix),
-		watcher: namespace.NewWatcher(clientv3.NewWatcher(client), p.Prefix),
-		lease:   clientv3.NewLease(client),
-		entries: newEntryReader(p),
-	}, nil
-}
-
-// newEtcdClient does I/O only when there is a user to log in. Its calls wait for
-// a connection until their context ends.
-func newEtcdClient(p EtcdParams) (*clientv3.Client, error) {
-	return clientv3.New(clientv3.Config{
-		Endpoints:            p.Endpoints,
-		DialTimeout:          p.DialTimeout,
-		DialKeepAliveTime:    dialKeepAliveTime,
-		DialKeepAliveTimeout: dialKeepAliveTimeout,
-		TLS:                  p.TLS,
-		Username:             p.Username,
-		Password:             p.Password,
-		Logger:               zap.NewNop(), // what matters is logged here
-		// gRPC alone would wait up to two minutes between attempts to connect.
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           grpcbackoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 400 * time.Millisecond},
-			MinConnectTimeout: p.DialTimeout,
-		})},
-	})
+	s.kv = namespace.NewKV(s.client.KV, p.Prefix)
+	s.watcher = namespace.NewWatcher(clientv3.NewWatcher(s.client), p.Prefix)
+	s.lease = clientv3.NewLease(s.client)
+	return s, nil
 }
 
 func (s *etcdStore) close() error {
 	err := errors.Join(s.watcher.Close(), s.lease.Close())
-	if s.owned {
-		err = errors.Join(err, s.client.Close())
+	if errors.Is(err, context.Canceled) { // how they say that they closed
+		err = nil
 	}
-	if errors.Is(err, context.Canceled) { // how the client says that it closed
-		return nil
-	}
-	return err
+	return errors.Join(err, s.release())
 }
 
 // boot connects and lists once, trying again until the boot timeout.
@@ -107,7 +83,7 @@ func bootOnce(ctx context.Context, p EtcdParams) (*etcdStore, listing, error) {
 	}
 	first, err := store.entries.list(ctx, store.kv)
 	if err != nil {
-		return nil, listing{}, errors.Join(err, store.close())
+		return nil, listing{}, errors.Join(store.explain(err), store.close())
 	}
 	return store, first, nil
 }
@@ -118,6 +94,9 @@ func bootError(p EtcdParams, err error) error {
 		endpoints = p.Client.Endpoints()
 	}
 	where := strings.Join(endpoints, ", ")
+	if _, ok := errors.AsType[*tlsFault](err); ok {
+		return fmt.Errorf("etcd at %s: %w", where, err)
+	}
 	if hopeless(err) {
 		return fmt.Errorf("etcd at %s refuses this server, check user and password: %w", where, err)
 	}
@@ -126,6 +105,9 @@ func bootError(p EtcdParams, err error) error {
 
 // hopeless reports whether etcd gave an answer that trying again will not change.
 func hopeless(err error) bool {
+	if _, ok := errors.AsType[*tlsFault](err); ok {
+		return true
+	}
 	for _, refusal := range []error{
 		rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
 	} {
@@ -136,23 +118,18 @@ func hopeless(err error) bool {
 	return false
 }
 
-// newBackoff grows from the first to the last interval, give or take a half, so
-// that servers that lost etcd together do not come back together.
-func newBackoff(first, last time.Duration) *backoff.ExponentialBackOff {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = first, last, 0.5
-	b.Reset()
-	return b
+// explain adds to the error of a call what is known about the connection.
+func (s *etcdStore) explain(err error) error {
+	if s.shared == nil {
+		return err
+	}
+	return s.shared.explain(err)
 }
 
-// around is an interval, give or take a fifth, so that servers that started
-// together do not ask together.
-func around(d time.Duration) time.Duration {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = d, d, 0.2
-	b.Reset()
-	return b.NextBackOff()
+// redial replaces the connections to etcd, for whoever shares the client too. It
+// never blocks. A client that was passed in is left alone.
+func (s *etcdStore) redial() {
+	if s.shared != nil {
+		s.shared.redial()
+	}
 }
-
-// redial is replaced by the merge of branch client.
-func (s *etcdStore) redial() {}

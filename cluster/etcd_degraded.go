@@ -15,8 +15,8 @@ import (
 // How often etcd is asked how it is: usually, and while it is not well. The
 // question costs it no write.
 const (
-	statusInterval = 30 * time.Second
-	statusAgain    = 2 * time.Second
+	statusInterval = 10 * time.Second
+	statusAgain    = 2 * time.Second // also the least between two questions
 	statusTimeout  = 3 * time.Second
 )
 
@@ -38,10 +38,11 @@ func (c *condition) run(ctx context.Context) {
 		if c.look(ctx) != nil {
 			next = statusAgain
 		}
+		pause(ctx, statusAgain)
 		select {
 		case <-ctx.Done():
 		case <-c.ask:
-		case <-time.After(around(next)):
+		case <-time.After(around(next - statusAgain)):
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // maxCallsPerSecond is what a server that etcd refuses may ask of it: a hot loop
 // makes thousands.
-const maxCallsPerSecond = 20
+const maxCallsPerSecond = 10
 
 var root = login{user: "root", password: "right"}
 

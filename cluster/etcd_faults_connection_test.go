@@ -45,6 +45,8 @@ func TestE05_HalfOpenConnection(t *testing.T) {
 	require.EqualValues(t, 1, after.Count)
 	t.Logf("a new connection after %v, its view complete after %v, registered after %v; lease kept: %v, lost %d times",
 		redialed, seen, well, after.Kvs[0].Lease == before.Lease, count.of("lost"))
+	require.Zero(t, count.of("lost"), "the server never left the cluster")
+	require.Equal(t, before.Lease, after.Kvs[0].Lease)
 	put(t, operator, backend("later"))
 	eventually(t, sees(d, "later", "new", "self"), "the watch goes on")
 }

@@ -16,9 +16,6 @@ const (
 	// firstRelistPause and lastRelistPause bound the pauses between listings while etcd is away.
 	firstRelistPause = 50 * time.Millisecond
 	lastRelistPause  = 500 * time.Millisecond
-	// lastRefusedPause bounds them while etcd refuses this server (fault E11): a
-	// login costs it more than any other call.
-	lastRefusedPause = 5 * time.Second
 	// settledAfter is how long a watch lasts that nothing is wrong with.
 	settledAfter = time.Second
 )
@@ -258,8 +255,9 @@ func (f *follower) relist(ctx context.Context, reason string) {
 	log := f.params.Log.WithField("reason", reason)
 	log.Warn("servers are listed again")
 	f.params.Metrics.Relisted(reason)
-	wait, refused := newBackoff(firstRelistPause, lastRelistPause), newBackoff(lastRelistPause, lastRefusedPause)
+	wait := newPauses(firstRelistPause, lastRelistPause)
 	var waiting syncRequest
+	var told bool
 	for ctx.Err() == nil {
 		_, err := f.compare(ctx)
 		if waiting.done != nil {
@@ -270,10 +268,9 @@ func (f *follower) relist(ctx context.Context, reason string) {
 			log.Info("servers are known again")
 			return
 		}
-		log.WithError(err).Debug("servers cannot be listed")
-		next := wait
-		if hopeless(err) {
-			next = refused
+		if !told && hopeless(err) {
+			told = true
+			log.WithError(explained(err)).Error("servers cannot be listed")
 		}
 		select {
 		case <-ctx.Done():
@@ -281,7 +278,7 @@ func (f *follower) relist(ctx context.Context, reason string) {
 		case <-f.view.hints.wake:
 			f.view.heed()
 		case <-alarm(f.view.expire()):
-		case <-time.After(next.NextBackOff()):
+		case <-time.After(wait.after(err)):
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -48,7 +47,8 @@ type Registration struct {
 	registering *command           // the Register that waits
 	since       time.Time          // of the first of the failures
 	failures    int                // attempts in a row
-	pauses      *backoff.ExponentialBackOff
+	pauses      pauses
+	renewals    renewals
 }
 
 func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Registration {
@@ -66,8 +66,9 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		doubts:   make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		lease:    leaseTerm{born: time.Now()},
+		renewals: renewals{client: store.client},
 		key:      newOwnKey(p, store),
-		pauses:   newBackoff(firstRegainPause, lastRegainPause),
+		pauses:   newPauses(firstRegainPause, lastRegainPause),
 	}
 	if len(p.Health.Checks) > 0 {
 		r.gate = newHealthGate(p.Health, p.Log, group)

@@ -7,10 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
 )
 
 const (
@@ -18,7 +16,7 @@ const (
 	// maxSpare their number.
 	sweepTimeout = time.Second
 	maxSpare     = 16
-	// A renewal that takes longer than a third of the TTL, between these two, is
+	// A renewal that takes longer than a quarter of the TTL, between these two, is
 	// taken for a connection that swallows what is sent (fault E05).
 	minRenewal = time.Second
 	maxRenewal = 3 * time.Second
@@ -73,15 +71,15 @@ func (r *Registration) renew(ctx context.Context) {
 	sent := time.Now()
 	var ttl time.Duration
 	err := r.attempt(ctx, func(ctx context.Context) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, min(max(r.lease.ttl/3, minRenewal), maxRenewal))
+		ctx, cancel := context.WithTimeout(ctx, min(max(r.lease.ttl/4, minRenewal), maxRenewal))
 		defer cancel()
-		ttl, err = r.store.renew(ctx, r.lease.id())
+		ttl, err = r.renewals.renew(ctx, r.lease.id())
 		return err
 	})
 	switch {
 	case err == nil:
 		r.lease.confirmed(r.lease.id(), sent, ttl)
-		r.pauses.Reset()
+		r.calm()
 		if r.params.HeartbeatLog {
 			r.log.WithField("ttl", ttl).Debug("lease renewed")
 		}
@@ -95,32 +93,8 @@ func (r *Registration) renew(ctx context.Context) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			r.store.redial()
 		}
-		r.rest(ctx, time.After(r.pauses.NextBackOff()))
+		r.rest(ctx, time.After(r.trouble(err, "could not renew the lease, trying again")))
 	}
-}
-
-// renew asks etcd once to renew a lease, and returns for how long. It waits for
-// a connection until ctx ends. The client's own KeepAliveOnce repeats itself
-// without a pause while etcd is away, and its KeepAlive does not tell when what
-// etcd confirmed was sent.
-func (s *etcdStore) renew(ctx context.Context, lease clientv3.LeaseID) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the stream
-	stream, err := pb.NewLeaseClient(s.client.ActiveConnection()).LeaseKeepAlive(clientv3.WithRequireLeader(ctx), grpc.WaitForReady(true))
-	if err != nil {
-		return 0, clientv3.ContextError(ctx, err)
-	}
-	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(lease)}); err != nil {
-		return 0, clientv3.ContextError(ctx, err)
-	}
-	resp, err := stream.Recv()
-	switch {
-	case err != nil:
-		return 0, clientv3.ContextError(ctx, err)
-	case resp.TTL <= 0:
-		return 0, rpctypes.ErrLeaseNotFound
-	}
-	return time.Duration(resp.TTL) * time.Second, nil
 }
 
 // sweep gives the spare leases back, as far as that can be done in time; what

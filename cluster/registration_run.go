@@ -15,9 +15,10 @@ const (
 	// register again, except under PolicyExit, which has its own.
 	firstRegainPause = 20 * time.Millisecond
 	lastRegainPause  = 300 * time.Millisecond
-	// holdTimeout bounds one write while the lease is held, so that the lease is
-	// renewed in time.
-	holdTimeout = 3 * time.Second
+	// A write while the lease is held ends when the lease is to be renewed, but has
+	// these at least and at most.
+	leastHold = 500 * time.Millisecond
+	mostHold  = 3 * time.Second
 	// lastWords is the time for leaving when there is none left.
 	lastWords = 500 * time.Millisecond
 )
@@ -25,6 +26,7 @@ const (
 // run is the only goroutine that has to do with the lease and the key: it does
 // what commands ask and what their fate asks, until ctx ends.
 func (r *Registration) run(ctx context.Context) {
+	defer r.renewals.close()
 	for ctx.Err() == nil {
 		switch {
 		case r.held.Load() && r.ill.Load():
@@ -86,6 +88,7 @@ func (r *Registration) hold(ctx context.Context) {
 
 // lose notes that the registration is gone.
 func (r *Registration) lose(reason string) {
+	r.calm()
 	r.lease.doubtful()
 	r.held.Store(false)
 	r.lost.Store(true)
@@ -97,7 +100,7 @@ func (r *Registration) lose(reason string) {
 // restore puts the key again when it is missing or not as it should be, and
 // takes over what somebody edited in it.
 func (r *Registration) restore(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.holdTime())
 	defer cancel()
 	held, err := r.key.look(ctx)
 	if err != nil {
@@ -114,9 +117,13 @@ func (r *Registration) restore(ctx context.Context) error {
 
 // rewrite puts what was just edited.
 func (r *Registration) rewrite(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, min(holdTimeout, max(time.Until(r.lease.due()), minRenewal)))
+	ctx, cancel := context.WithTimeout(ctx, r.holdTime())
 	defer cancel()
 	return r.write(ctx, r.lease.id())
+}
+
+func (r *Registration) holdTime() time.Duration {
+	return min(max(time.Until(r.lease.due()), leastHold), mostHold)
 }
 
 // write puts what the server says of itself under a lease.
@@ -134,7 +141,7 @@ func (r *Registration) write(ctx context.Context, lease clientv3.LeaseID) error 
 func (r *Registration) settle(ctx context.Context, err error) {
 	switch {
 	case err == nil:
-		r.pauses.Reset()
+		r.calm()
 	case errors.Is(err, errInterrupted):
 		signal(r.doubts)
 		r.rest(ctx, time.After(firstRegainPause)) // for the command; who sent it may have left
@@ -143,12 +150,27 @@ func (r *Registration) settle(ctx context.Context, err error) {
 	case errors.Is(err, errHeld):
 		r.lose("another process put the key")
 	default:
-		r.troubled()
-		r.said.failed(err)
-		r.log.WithError(err).Warn("could not put this server's key, trying again")
+		r.said.failed(explained(err))
 		signal(r.doubts)
-		r.rest(ctx, time.After(r.pauses.NextBackOff()))
+		r.rest(ctx, time.After(r.trouble(err, "could not put this server's key, trying again")))
 	}
+}
+
+// trouble notes a failure that may pass, which is logged once, and says how long
+// to wait.
+func (r *Registration) trouble(err error, what string) time.Duration {
+	r.troubled()
+	if r.failures++; r.failures == 1 {
+		r.since = time.Now()
+		r.log.WithError(explained(err)).Warn(what)
+	}
+	return r.pauses.after(err)
+}
+
+// calm forgets failures.
+func (r *Registration) calm() {
+	r.failures = 0
+	r.pauses.reset()
 }
 
 // seek makes one attempt to register and, when it failed, pauses as the policy says.
@@ -171,8 +193,7 @@ func (r *Registration) seek(ctx context.Context) {
 func (r *Registration) established() {
 	r.held.Store(true)
 	r.lost.Store(false)
-	r.failures = 0
-	r.pauses.Reset()
+	r.calm()
 	r.arrived()
 	r.answer(nil)
 	r.log.WithField("lease", fmt.Sprintf("%x", int64(r.lease.id()))).Info("this server is registered")
@@ -180,19 +201,11 @@ func (r *Registration) established() {
 
 // failed counts a failure that may pass, and pauses or gives up.
 func (r *Registration) failed(ctx context.Context, err error) {
-	r.troubled()
-	err = explained(err)
-	if r.failures++; r.failures == 1 {
-		r.since = time.Now()
-	}
+	wait := r.trouble(err, "could not register this server, trying again")
 	if over := r.enough(err); over != nil {
-		r.giveUp(ctx, over)
+		r.giveUp(ctx, explained(over))
 		return
 	}
-	if r.failures == 1 {
-		r.log.WithError(err).Warn("could not register this server, trying again")
-	}
-	wait := r.pauses.NextBackOff()
 	if r.registering == nil && r.params.OnLoss == PolicyExit {
 		wait = around(r.params.GrantRetryInterval)
 	}

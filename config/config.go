@@ -133,6 +133,7 @@ type Shutdown struct {
 // Admin is the HTTP address for operators.
 type Admin struct {
 	Address string `key:"address" default:"" validate:"omitempty,admin_address" doc:"address of /healthz, /readyz and /metrics; empty is off, a bare port (:9090 or 9090) listens on loopback only"`
+	Token   Secret `key:"token" default:"" validate:"omitempty,token" doc:"bearer token of the discovery API, which is served on the admin address only when this is set"`
 	Pprof   bool   `key:"pprof" default:"false" doc:"serve /debug/pprof on the admin address too"`
 }
 
@@ -144,8 +145,7 @@ type Groups struct {
 
 // GroupsEtcd is groups kept in etcd (wire.md 12.2).
 type GroupsEtcd struct {
-	Endpoints          []string      `key:"endpoints" default:"localhost:2379" validate:"min=1,dive,required" doc:"etcd endpoints for groups"`
-	DialTimeout        time.Duration `key:"dialtimeout" default:"5s" validate:"gte=1ms" doc:"longest wait for a connection to etcd"`
+	EtcdConnection
 	Prefix             string        `key:"prefix" default:"{root}/" doc:"put before every key of groups, verbatim"`
 	TransactionTimeout time.Duration `key:"transactiontimeout" default:"5s" validate:"gte=1ms" doc:"longest single operation on etcd"`
 }

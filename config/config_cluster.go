@@ -65,7 +65,7 @@ type NATSServer struct {
 
 // NATSConnection is how a connection to NATS is made, watched and rebuilt.
 type NATSConnection struct {
-	Connect                string        `key:"connect" default:"nats://localhost:4222" validate:"required" doc:"NATS servers, URLs separated by commas; may carry user and password, which are never printed"`
+	Connect                URLs          `key:"connect" default:"nats://localhost:4222" validate:"required" doc:"NATS servers, URLs separated by commas; may carry user and password, which are never printed"`
 	ConnectionTimeout      time.Duration `key:"connectiontimeout" default:"2s" validate:"gte=1ms" doc:"longest wait for one connection attempt"`
 	MaxReconnectionRetries int           `key:"maxreconnectionretries" default:"-1" pitaya:"15" validate:"gte=-1" doc:"reconnect attempts per NATS server before the connection is given up and the server stops; -1 is forever"`
 	WebsocketCompression   bool          `key:"websocketcompression" default:"true" doc:"compress when connect is a ws:// or wss:// URL"`
@@ -94,10 +94,7 @@ const (
 
 // EtcdDiscovery is service discovery in etcd (wire.md 6).
 type EtcdDiscovery struct {
-	Endpoints            []string      `key:"endpoints" default:"localhost:2379" validate:"min=1,dive,required" doc:"etcd endpoints"`
-	User                 string        `key:"user" default:"" doc:"etcd user; used when pass is set too"`
-	Pass                 Secret        `key:"pass" default:"" doc:"password of the etcd user"`
-	DialTimeout          time.Duration `key:"dialtimeout" default:"5s" validate:"gte=1ms" doc:"longest wait for a connection to etcd"`
+	EtcdConnection
 	Prefix               string        `key:"prefix" default:"{root}/" doc:"put before every key, verbatim; servers that are to meet have the same"`
 	Heartbeat            EtcdHeartbeat `key:"heartbeat"`
 	SyncServers          SyncServers   `key:"syncservers"`
@@ -105,7 +102,36 @@ type EtcdDiscovery struct {
 	GrantLease           GrantLease    `key:"grantlease"`
 	Shutdown             EtcdShutdown  `key:"shutdown"`
 	ServerTypesBlacklist []string      `key:"servertypesblacklist" default:"" validate:"dive,required" doc:"server types that this server does not want to see"`
+	Health               Health        `key:"health"`
 	OnLoss               OnLoss        `key:"onloss" default:"continue" validate:"oneof=continue fence exit" doc:"what a lost lease means: continue (calls go on, registering is retried forever), fence (also take no new players) or exit (end after grantlease.maxretries; implied when that key is set)"`
+}
+
+// EtcdConnection is how etcd is reached. What is equal in all of it shares one
+// connection within an app.
+type EtcdConnection struct {
+	Endpoints   []string      `key:"endpoints" default:"localhost:2379" validate:"min=1,dive,required,excludes=@" doc:"etcd endpoints, host:port or URLs, all with the same scheme; https:// is TLS also without the tls keys"`
+	User        string        `key:"user" default:"" doc:"etcd user; used when pass is set too"`
+	Pass        Secret        `key:"pass" default:"" doc:"password of the etcd user"`
+	DialTimeout time.Duration `key:"dialtimeout" default:"5s" validate:"gte=1ms" doc:"longest wait for a connection to etcd"`
+	TLS         TLS           `key:"tls"`
+}
+
+// TLS is the encryption of a connection. It is on when a key of it is set, or an
+// endpoint is https://. There is no key that leaves the server unchecked.
+type TLS struct {
+	CA         string `key:"ca" default:"" doc:"PEM file with the authorities that the server's certificate is checked against; empty: those of the system"`
+	Cert       string `key:"cert" default:"" doc:"PEM file with this server's own certificate, for a peer that asks for one; read again for each connection, so that a renewed one counts without a restart"`
+	Key        string `key:"key" default:"" doc:"PEM file with the key of that certificate"`
+	ServerName string `key:"servername" default:"" doc:"name that the server's certificate must have; empty: that of the endpoint"`
+}
+
+// Health is when a failing health check takes this server out of the list, and
+// when it comes back.
+type Health struct {
+	Interval time.Duration `key:"interval" default:"2s" validate:"gte=10ms" doc:"time between health checks of this server"`
+	Timeout  time.Duration `key:"timeout" default:"1s" validate:"gte=1ms" doc:"longest a health check may take"`
+	Failures int           `key:"failures" default:"3" validate:"gte=1" doc:"checks in a row that fail before this server is taken out of the list"`
+	Passes   int           `key:"passes" default:"1" validate:"gte=1" doc:"checks in a row that pass before it is put back"`
 }
 
 // EtcdHeartbeat keeps this server's entry alive.

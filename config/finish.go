@@ -32,6 +32,9 @@ func (l *loader) finish() *Config {
 			l.faults = append(l.faults, fault.at(l.root+"."+leaf.key, set.origin))
 		}
 	}
+	for _, fault := range crossFaults(cfg) {
+		l.faults = append(l.faults, fault.at(l.root+"."+fault.Key, l.report.Origin(fault.Key)))
+	}
 	l.imply(cfg)
 	return cfg
 }

@@ -24,7 +24,7 @@ func (l *loader) implyOnLoss(cfg *Config) {
 
 // implyAddress opens the admin address where Pitaya serves its metrics.
 func (l *loader) implyAddress(cfg *Config) {
-	const enabled, address, pprof = "metrics.prometheus.enabled", "admin.address", "admin.pprof"
+	const enabled, address, pprof, token = "metrics.prometheus.enabled", "admin.address", "admin.pprof", "admin.token"
 	if cfg.Metrics.Prometheus.Enabled && !l.report.Explicit(address) {
 		cfg.Admin.Address = net.JoinHostPort("0.0.0.0", strconv.Itoa(cfg.Metrics.Prometheus.Port))
 		l.warn(enabled, "opens "+cfg.Admin.Address+" on all interfaces, as in Pitaya; set "+address+" to say where")
@@ -32,16 +32,20 @@ func (l *loader) implyAddress(cfg *Config) {
 	if cfg.Admin.Pprof && cfg.Admin.Address == "" {
 		l.warn(pprof, "is not used: "+address+" is not set")
 	}
+	if cfg.Admin.Token != "" && cfg.Admin.Address == "" {
+		l.warn(token, "is not used: "+address+" is not set")
+	}
 }
 
 func (l *loader) warnCredentials(cfg *Config) {
-	const user, pass, unused = "cluster.sd.etcd.user", "cluster.sd.etcd.pass", "is not used: etcd needs both user and pass"
-	etcd := cfg.Cluster.SD.Etcd
-	if etcd.User != "" && etcd.Pass == "" {
-		l.warn(user, unused)
-	}
-	if etcd.User == "" && etcd.Pass != "" {
-		l.warn(pass, unused)
+	const unused = "is not used: etcd needs both user and pass"
+	for section, etcd := range cfg.etcdConnections() {
+		if etcd.User != "" && etcd.Pass == "" {
+			l.warn(section+".user", unused)
+		}
+		if etcd.User == "" && etcd.Pass != "" {
+			l.warn(section+".pass", unused)
+		}
 	}
 }
 

@@ -26,6 +26,10 @@ func (c *Config) Validate() error {
 			faults = append(faults, f)
 		}
 	}
+	for _, f := range crossFaults(c) {
+		f.Key = root + "." + f.Key
+		faults = append(faults, f)
+	}
 	return join(faults)
 }
 
@@ -40,6 +44,7 @@ func newChecker() checker {
 		"nats_prefix":   func(f reflect.Value) bool { return isSubjectPrefix(f.String()) },
 		"admin_address": func(f reflect.Value) bool { return isAddress(f.String()) },
 		"off_or_100ms":  func(f reflect.Value) bool { return f.Int() == 0 || f.Int() >= int64(100*time.Millisecond) },
+		"token":         func(f reflect.Value) bool { return isToken(f.String()) },
 		"rising":        func(f reflect.Value) bool { return isRising(f.Interface().([]float64)) },
 	} {
 		// The only error is an empty name or function.
@@ -84,6 +89,16 @@ func phrase(tag, param string) string {
 		return "a list of at least " + param
 	case "oneof":
 		return "one of " + strings.ReplaceAll(param, " ", ", ")
+	case "excludes":
+		return "without " + param + ": credentials are set in user and pass"
+	default:
+		return phraseAlone(tag)
+	}
+}
+
+// phraseAlone is phrase for the checks without a parameter.
+func phraseAlone(tag string) string {
+	switch tag {
 	case "required":
 		return "set"
 	case "wholeseconds":
@@ -96,6 +111,8 @@ func phrase(tag, param string) string {
 		return "host:port, :port or a port"
 	case "off_or_100ms":
 		return "0 (off) or at least 100ms"
+	case "token":
+		return "at least 16 characters, letters, digits and -._~+/="
 	case "rising":
 		return "rising"
 	default:
@@ -111,6 +128,15 @@ func isLabel(name string) bool {
 		}
 	}
 	return name != "" && !strings.HasPrefix(name, "__")
+}
+
+// isToken reports whether t is hard to guess and fits a header: RFC 6750, 2.1.
+func isToken(t string) bool {
+	bad := func(r rune) bool {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._~+/=", r)
+	}
+	return len(t) >= 16 && !strings.ContainsFunc(t, bad)
 }
 
 func isRising(bounds []float64) bool {

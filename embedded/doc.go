@@ -7,8 +7,8 @@
 //	if err != nil { ... }
 //	defer c.Stop(context.Background())
 //	cfg.Cluster.SD.Etcd.Endpoints = c.EtcdEndpoints()
-//	cfg.Cluster.RPC.Client.NATS.Connect = c.NATSURL()
-//	cfg.Cluster.RPC.Server.NATS.Connect = c.NATSURL()
+//	cfg.Cluster.RPC.Client.NATS.Connect = config.URLs(c.NATSURL())
+//	cfg.Cluster.RPC.Server.NATS.Connect = config.URLs(c.NATSURL())
 //
 // The servers listen on the loopback interface only, without passwords and
 // without TLS. Any number of clusters can run side by side, in one process or

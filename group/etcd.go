@@ -21,8 +21,9 @@ const (
 
 // EtcdParams configure [NewEtcdStore].
 type EtcdParams struct {
-	// Client is connected to etcd. It stays the caller's, who closes it after the
-	// last use of the store.
+	// Client is connected to etcd. It stays the caller's, who closes it, or gives it
+	// back, after the last use of the store. App.EtcdClient with groups.etcd of the
+	// configuration is that of service discovery when both have equal settings.
 	Client *clientv3.Client
 	// Prefix stands before every key, verbatim; [DefaultPrefix] when empty.
 	Prefix string

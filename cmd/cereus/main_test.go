@@ -67,7 +67,9 @@ func command(t *testing.T, args ...string) *process {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*long)
 	t.Cleanup(cancel)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Getenv("CEREUS_TEST_BINARY"), args...)}
-	p.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "CEREUS_CLUSTER_SD_ETCD_ENDPOINTS=", "CEREUS_CLUSTER_SD_ETCD_PREFIX=")
+	p.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "CEREUS_CLUSTER_SD_ETCD_ENDPOINTS=", "CEREUS_CLUSTER_SD_ETCD_PREFIX=",
+		"CEREUS_CLUSTER_SD_ETCD_USER=", "CEREUS_CLUSTER_SD_ETCD_PASS=", "CEREUS_CLUSTER_SD_ETCD_TLS_CA=", "CEREUS_CLUSTER_SD_ETCD_TLS_CERT=",
+		"CEREUS_CLUSTER_SD_ETCD_TLS_KEY=", "CEREUS_CLUSTER_SD_ETCD_TLS_SERVERNAME=")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	return p
 }
@@ -134,6 +136,9 @@ func TestUsage(t *testing.T) {
 		"repl 127.0.0.1:1":         {1, "", "refused"},
 		"servers --endpoints 127.0.0.1:1 --timeout 200ms":    {1, "", "--endpoints"},
 		"servers --user u --pass-file /nowhere --timeout 1s": {1, "", "/nowhere"},
+		"servers --cert c.pem":                               {2, "", "--cert and --key go together"},
+		"servers --ca /nowhere --timeout 1s":                 {1, "", "tls ca: open /nowhere"},
+		"servers --ca a --endpoints http://a:1":              {2, "", "http:// is not encrypted"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

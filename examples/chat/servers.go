@@ -123,8 +123,8 @@ func (s *servers) app(one spec, opts ...cereus.Option) (*cereus.App, error) {
 	cfg.Heartbeat.Interval = 10 * time.Second           // a lost connection is noticed in half a minute
 	cfg.Cluster.SD.Etcd.Heartbeat.TTL = 5 * time.Second // a crashed server in five seconds
 	cfg.Cluster.SD.Etcd.Endpoints = s.etcd.Endpoints()
-	cfg.Cluster.RPC.Client.NATS.Connect = one.nats
-	cfg.Cluster.RPC.Server.NATS.Connect = one.nats
+	cfg.Cluster.RPC.Client.NATS.Connect = config.URLs(one.nats)
+	cfg.Cluster.RPC.Server.NATS.Connect = config.URLs(one.nats)
 	app, err := cereus.New(append(append(opts,
 		cereus.WithID(one.server), cereus.WithConfig(cfg), cereus.WithEtcdClient(s.etcd), cereus.WithLogger(s.log.WithField("server", one.server)),
 	), s.extra...)...)

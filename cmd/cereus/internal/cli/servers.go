@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ type serversFlags struct {
 	prefix    string
 	user      string
 	passFile  string
+	tls       cluster.TLSFiles
 	watch     bool
 	json      bool
 	timeout   time.Duration
@@ -40,22 +42,36 @@ Servers of Pitaya look at the prefix "pitaya/".`,
 		Example: `  cereus servers
   cereus servers --endpoints etcd-1:2379,etcd-2:2379 --watch
   cereus servers --prefix pitaya/ --json | jq '.[].id'
-  cereus servers --user reader --pass-file ~/.etcd-pass`,
+  cereus servers --user reader --pass-file ~/.etcd-pass
+  cereus servers --endpoints https://etcd-1:2379 --ca ca.pem --cert me.pem --key me-key.pem`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServers(cmd, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.endpoints, "endpoints", fromEnv("CEREUS_CLUSTER_SD_ETCD_ENDPOINTS", "localhost:2379"),
 		"where etcd is, host:port, separated by commas (or CEREUS_CLUSTER_SD_ETCD_ENDPOINTS)")
-	flags.StringVar(&f.prefix, "prefix", strings.Join(fromEnv("CEREUS_CLUSTER_SD_ETCD_PREFIX", cluster.DefaultEtcdPrefix), ","),
+	flags.StringVar(&f.prefix, "prefix", textFromEnv("CEREUS_CLUSTER_SD_ETCD_PREFIX", cluster.DefaultEtcdPrefix),
 		"what the cluster's keys begin with (or CEREUS_CLUSTER_SD_ETCD_PREFIX)")
-	flags.StringVar(&f.user, "user", "", "user of etcd")
-	flags.StringVar(&f.passFile, "pass-file", "", "file with the user's password")
+	flags.StringVar(&f.user, "user", os.Getenv("CEREUS_CLUSTER_SD_ETCD_USER"), "user of etcd (or CEREUS_CLUSTER_SD_ETCD_USER)")
+	flags.StringVar(&f.passFile, "pass-file", "", "file with the user's password (or the password in "+passEnv+")")
+	flags.StringVar(&f.tls.CA, "ca", os.Getenv("CEREUS_CLUSTER_SD_ETCD_TLS_CA"),
+		"file with the authorities that etcd's certificate is checked against (or CEREUS_CLUSTER_SD_ETCD_TLS_CA)")
+	flags.StringVar(&f.tls.Cert, "cert", os.Getenv("CEREUS_CLUSTER_SD_ETCD_TLS_CERT"),
+		"file with a certificate to show to etcd (or CEREUS_CLUSTER_SD_ETCD_TLS_CERT)")
+	flags.StringVar(&f.tls.Key, "key", os.Getenv("CEREUS_CLUSTER_SD_ETCD_TLS_KEY"),
+		"file with the key of that certificate (or CEREUS_CLUSTER_SD_ETCD_TLS_KEY)")
+	flags.StringVar(&f.tls.ServerName, "servername", os.Getenv("CEREUS_CLUSTER_SD_ETCD_TLS_SERVERNAME"),
+		"name that etcd's certificate must have (or CEREUS_CLUSTER_SD_ETCD_TLS_SERVERNAME)")
 	flags.BoolVarP(&f.watch, "watch", "w", false, "go on and show changes as they come")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.DurationVar(&f.timeout, "timeout", cluster.DefaultDialTimeout, "longest wait for etcd to answer")
 	return cmd
 }
+
+// passEnv has the password; no flag does, for everybody can read those.
+const passEnv = "CEREUS_CLUSTER_SD_ETCD_PASS"
+
+func textFromEnv(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
 
 func fromEnv(name, otherwise string) []string {
 	if v := os.Getenv(name); v != "" {
@@ -67,7 +83,10 @@ func fromEnv(name, otherwise string) []string {
 func (f serversFlags) params() (cluster.EtcdParams, error) {
 	p := cluster.EtcdParams{
 		Endpoints: f.endpoints, Prefix: f.prefix, Username: f.user,
-		DialTimeout: f.timeout, BootTimeout: f.timeout,
+		TLSFiles: f.tls, DialTimeout: f.timeout, BootTimeout: f.timeout,
+	}
+	if f.user != "" {
+		p.Password = os.Getenv(passEnv)
 	}
 	if f.passFile != "" {
 		secret, err := os.ReadFile(f.passFile)
@@ -80,8 +99,13 @@ func (f serversFlags) params() (cluster.EtcdParams, error) {
 }
 
 func runServers(cmd *cobra.Command, f serversFlags) error {
-	if (f.user == "") != (f.passFile == "") {
+	switch {
+	case f.user == "" && f.passFile != "":
 		return wrongUse(cmd, errors.New("--user and --pass-file go together"))
+	case f.user != "" && f.passFile == "" && os.Getenv(passEnv) == "":
+		return wrongUse(cmd, errors.New("--user and --pass-file go together: give the file, or the password in "+passEnv))
+	case (f.tls.Cert == "") != (f.tls.Key == ""):
+		return wrongUse(cmd, errors.New("--cert and --key go together"))
 	}
 	if f.timeout <= 0 {
 		return wrongUse(cmd, errors.New("--timeout must be above zero"))
@@ -98,6 +122,9 @@ func runServers(cmd *cobra.Command, f serversFlags) error {
 	if err := view.Init(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return err
 		}
 		return fmt.Errorf("%w\nName its address with --endpoints; 'cereus dev' starts one for development", err)
 	}
