@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -28,8 +27,8 @@ type election struct {
 	reg    *Registration
 	view   *view
 	log    logrus.FieldLogger
-	wake   chan struct{}               // look again; room for one
-	pauses *backoff.ExponentialBackOff // of run
+	wake   chan struct{} // look again; room for one
+	pauses pauses        // of run
 
 	mu    sync.Mutex    // guards what follows
 	term  *term         // the latest; nil before the first
@@ -37,7 +36,7 @@ type election struct {
 }
 
 func newElection(reg *Registration, v *view) *election {
-	e := &election{reg: reg, view: v, log: reg.log, wake: make(chan struct{}, 1), pauses: newBackoff(firstElection, lastElection)}
+	e := &election{reg: reg, view: v, log: reg.log, wake: make(chan struct{}, 1), pauses: newPauses(firstElection, lastElection)}
 	reg.arrived = func() { signal(e.wake) }
 	reg.parting = e.part
 	return e
@@ -91,23 +90,23 @@ func (e *election) vote(ctx context.Context, heir *Server, seen leadership) time
 	defer cancel()
 	done, err := e.reg.store.elect(ctx, heir, seen)
 	if err != nil {
-		e.log.WithError(err).WithField("type", seen.serverType).Debug("the leader could not be changed in etcd")
+		e.log.WithError(err).WithField("type", e.reg.Self().Type).Debug("the leader could not be changed in etcd")
 	}
 	if done {
-		e.pauses.Reset()
+		e.pauses.reset()
 		return 0
 	}
-	return e.pauses.NextBackOff() // unless there is news before
+	return e.pauses.after(err) // unless there is news before
 }
 
-func (st *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (bool, error) {
+func (s *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (bool, error) {
 	if heir == nil {
 		key := leaderKey(seen.serverType)
-		txn, err := st.kv.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", seen.token)).Then(clientv3.OpDelete(key)).Commit()
+		txn, err := s.kv.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", seen.token)).Then(clientv3.OpDelete(key)).Commit()
 		return err == nil && txn.Succeeded, err
 	}
 	key := leaderKey(heir.Type)
-	return st.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
+	return s.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
 }
 
 // begin starts a term unless it has begun already, or the registration ends: then

@@ -67,21 +67,21 @@ func readLeading(pair *mvccpb.KeyValue) (update, bool) {
 	return update{serverType: serverType, revision: pair.ModRevision, leading: l}, ValidServerName(serverType)
 }
 
-// claimFor puts a claim of s in one of the leader's keys, under the lease of s,
-// if s still is the run that is known and cond holds. It reports whether that was so.
-func (st *etcdStore) claimFor(ctx context.Context, key string, s *Server, cond ...clientv3.Cmp) (bool, error) {
-	own := serverKey(s.Type, s.ID)
-	resp, err := st.kv.Get(ctx, own)
-	if err != nil || len(resp.Kvs) == 0 || resp.Kvs[0].CreateRevision != s.Epoch || resp.Kvs[0].Lease == 0 {
+// claimFor puts a claim of a server in one of the leader's keys, under its lease,
+// if it still is the run that is known and cond holds. It reports whether that was so.
+func (s *etcdStore) claimFor(ctx context.Context, key string, who *Server, cond ...clientv3.Cmp) (bool, error) {
+	own := serverKey(who.Type, who.ID)
+	resp, err := s.kv.Get(ctx, own)
+	if err != nil || len(resp.Kvs) == 0 || resp.Kvs[0].CreateRevision != who.Epoch || resp.Kvs[0].Lease == 0 {
 		return false, err
 	}
-	value, err := json.Marshal(claimOf(s))
+	value, err := json.Marshal(claimOf(who))
 	if err != nil {
 		return false, err
 	}
 	lease := clientv3.LeaseID(resp.Kvs[0].Lease)
-	txn, err := st.kv.Txn(ctx).
-		If(append(cond, clientv3.Compare(clientv3.CreateRevision(own), "=", s.Epoch), clientv3.Compare(clientv3.LeaseValue(own), "=", lease))...).
+	txn, err := s.kv.Txn(ctx).
+		If(append(cond, clientv3.Compare(clientv3.CreateRevision(own), "=", who.Epoch), clientv3.Compare(clientv3.LeaseValue(own), "=", lease))...).
 		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).
 		Commit()
 	if err != nil {

@@ -53,18 +53,24 @@ func (t *term) leave() {
 	}
 }
 
+// close lets no more tasks in.
+func (t *term) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
+	t.ended = true
+	if t.tasks == 0 {
+		close(t.noTask)
+	}
+}
+
 // finish ends the term and waits until no task runs, as far as patience allows.
 // It reports whether none does.
 func (t *term) finish(ctx context.Context, patience time.Duration) bool {
-	t.end(ErrLeadershipLost)
-	t.mu.Lock()
-	if !t.ended {
-		t.ended = true
-		if t.tasks == 0 {
-			close(t.noTask)
-		}
-	}
-	t.mu.Unlock()
+	t.close()
+	t.end(ErrLeadershipLost) // after it was closed: whoever returns now does not enter again
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {

@@ -93,7 +93,9 @@ func (r *Registration) renew(ctx context.Context) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			r.store.redial()
 		}
-		r.rest(ctx, time.After(r.trouble(err, "could not renew the lease, trying again")))
+		r.trouble()
+		r.complain(err, "could not renew the lease, trying again")
+		r.rest(ctx, time.After(r.pauses.after(err)))
 	}
 }
 

@@ -56,7 +56,7 @@ func (r *Registration) rest(ctx context.Context, timer <-chan time.Time) {
 	select {
 	case <-ctx.Done():
 	case cmd := <-r.mailbox.commands:
-		r.handle(ctx, cmd)
+		r.handle(cmd)
 	case <-r.wake:
 	case <-timer:
 	case <-givenUp:
@@ -82,7 +82,7 @@ func (r *Registration) hold(ctx context.Context) {
 	case <-r.doubts:
 		r.settle(ctx, r.attempt(ctx, r.restore))
 	case cmd := <-r.mailbox.commands:
-		r.handle(ctx, cmd)
+		r.handle(cmd)
 	}
 }
 
@@ -152,19 +152,25 @@ func (r *Registration) settle(ctx context.Context, err error) {
 	default:
 		r.said.failed(explained(err))
 		signal(r.doubts)
-		r.rest(ctx, time.After(r.trouble(err, "could not put this server's key, trying again")))
+		r.trouble()
+		r.complain(err, "could not put this server's key, trying again")
+		r.rest(ctx, time.After(r.pauses.after(err)))
 	}
 }
 
-// trouble notes a failure that may pass, which is logged once, and says how long
-// to wait.
-func (r *Registration) trouble(err error, what string) time.Duration {
+// trouble counts a failure that may pass.
+func (r *Registration) trouble() {
 	r.troubled()
 	if r.failures++; r.failures == 1 {
 		r.since = time.Now()
+	}
+}
+
+// complain logs the first failure of a row.
+func (r *Registration) complain(err error, what string) {
+	if r.failures == 1 {
 		r.log.WithError(explained(err)).Warn(what)
 	}
-	return r.pauses.after(err)
 }
 
 // calm forgets failures.
@@ -201,11 +207,13 @@ func (r *Registration) established() {
 
 // failed counts a failure that may pass, and pauses or gives up.
 func (r *Registration) failed(ctx context.Context, err error) {
-	wait := r.trouble(err, "could not register this server, trying again")
+	r.trouble()
 	if over := r.enough(err); over != nil {
 		r.giveUp(ctx, explained(over))
 		return
 	}
+	r.complain(err, "could not register this server, trying again")
+	wait := r.pauses.after(err)
 	if r.registering == nil && r.params.OnLoss == PolicyExit {
 		wait = around(r.params.GrantRetryInterval)
 	}
@@ -274,7 +282,7 @@ func (r *Registration) establish(ctx context.Context) error {
 }
 
 // handle carries out one command.
-func (r *Registration) handle(ctx context.Context, cmd command) {
+func (r *Registration) handle(cmd command) {
 	r.mailbox.received()
 	switch cmd.kind {
 	case cmdRegister:
