@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"iter"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -20,7 +21,17 @@ type peer struct {
 	announce   func(context.Context, *Server) error
 	self       func() *Server
 	state      func() (connected, stale bool)
-	crash      func(t testing.TB) // afterwards the peer is not to be used
+	story
+	crash func(t testing.TB) // afterwards the peer is not to be used
+}
+
+// story is what a peer tells beyond ServiceDiscovery.
+type story interface {
+	Snapshot() *Snapshot
+	Changes(ctx context.Context, sinceRevision int64) iter.Seq2[Event, error]
+	Follow(ctx context.Context, afterSeq uint64) iter.Seq2[Event, error]
+	Suspect(id string)
+	Trust(id string)
 }
 
 // world makes peers that see each other; they end with the test.
@@ -35,7 +46,7 @@ func memoryWorld(testing.TB) world {
 		t.Cleanup(func() { require.NoError(t, d.Shutdown(context.Background())) })
 		return peer{
 			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
-			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
+			state: func() (bool, bool) { return d.IsConnected(), d.Stale() }, story: d,
 			crash: func(testing.TB) { registry.Crash(self.Type, self.ID) },
 		}
 	}
@@ -49,7 +60,7 @@ func etcdWorld(t testing.TB) world {
 		d := newEtcd(t, p)
 		return peer{
 			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
-			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
+			state: func() (bool, bool) { return d.IsConnected(), d.Stale() }, story: d,
 			crash: func(t testing.TB) { crash(t, d) },
 		}
 	}
@@ -72,6 +83,13 @@ var contract = []struct {
 	{"prefixes of types are not types", contractTypePrefixes},
 	{"a module that does not run says so", contractNotRunning},
 	{"a sync sees what was before it", contractSync},
+	{"events say why", contractReasons},
+	{"everything has a revision", contractRevisions},
+	{"history tells what a listener heard", contractHistory},
+	{"no gap between a snapshot and what follows", contractFollow},
+	{"iterators end", contractIteratorsEnd},
+	{"suspicion is local and ends", contractSuspicion},
+	{"a new run is not suspected", contractSuspectReturns},
 }
 
 func TestMemoryDiscovery_Contract(t *testing.T) {
