@@ -132,14 +132,12 @@ func TestE03_PausedServerStaysAway(t *testing.T) {
 	operator := rawClient(t, endpoint)
 	d := newEtcd(t, etcdParams(backend("self"), endpoint))
 	register(t, d)
-	paused := backend("self")
-	paused.State = StatePaused
-	require.NoError(t, d.Announce(testContext(t), paused))
+	require.NoError(t, d.Edit(testContext(t), Edit{State: StatePaused}))
 	remove(t, operator, "t/servers/room/self")
 	eventually(t, func() bool { return !d.Registered() }, "noticed")
 	require.NoError(t, d.SyncServers(testContext(t)))
 	require.Zero(t, keyOf(t, operator, d.Self()).Count)
-	require.NoError(t, d.Announce(testContext(t), backend("self")), "it goes on")
+	d.Resume()
 	eventually(t, func() bool { return keyOf(t, operator, d.Self()).Count == 1 }, "registered again")
 }
 
@@ -503,11 +501,11 @@ func TestE14_RegisterCanBeGivenUp(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, d.Register(ctx), context.DeadlineExceeded)
 
-	require.False(t, d.link.Load().registrar.wanted.Load(), "nothing goes on behind the caller's back")
+	require.False(t, d.link.Load().own.wanted.Load(), "nothing goes on behind the caller's back")
 	waiting := make(chan error, 1)
 	done := make(chan struct{})
 	go func() { defer close(done); waiting <- d.Register(testContext(t)) }()
-	eventually(t, func() bool { return d.link.Load().registrar.wanted.Load() }, "at it")
+	eventually(t, func() bool { return d.link.Load().own.wanted.Load() }, "at it")
 	require.NoError(t, d.Deregister(testContext(t)))
 	<-done
 	require.ErrorContains(t, <-waiting, "deregistered")
@@ -622,7 +620,7 @@ func TestEtcdDiscovery_ListsInPages(t *testing.T) {
 	endpoint := startEtcd(t).EtcdEndpoints()[0]
 	operator := rawClient(t, endpoint)
 	want := []string{}
-	for n := range listPage*2 + 1 {
+	for n := range 2*firstPage + 1 {
 		s := backend(fmt.Sprintf("s%04d", n))
 		put(t, operator, s)
 		want = append(want, s.ID)

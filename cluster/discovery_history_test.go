@@ -23,8 +23,8 @@ func firstError(t *testing.T, events iter.Seq2[Event, error]) (told []Event, err
 
 func noSync(context.Context) error { return nil }
 
-// weigh has a server change n times, from a revision on.
-func weigh(s *stage, n int, revision int64) {
+// reweigh has a server change n times, from a revision on.
+func reweigh(s *stage, n int, revision int64) {
 	for i := range n {
 		u := put1("a", "one", 5, revision+int64(i))
 		u.server.Weight = int(u.revision)
@@ -37,7 +37,7 @@ func TestHistory_TooOldSaysSo(t *testing.T) {
 	s := newStage(t)
 	s.replace([]update{put1("a", "one", 5, 5)}, 5)
 	start := s.current.Load()
-	weigh(s, historySize, 6)
+	reweigh(s, historySize, 6)
 	canceled, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	count := 0
@@ -52,7 +52,7 @@ func TestHistory_TooOldSaysSo(t *testing.T) {
 	}
 	require.Equal(t, historySize, count, "just young enough")
 
-	weigh(s, 1, 6+historySize)
+	reweigh(s, 1, 6+historySize)
 	_, err := firstError(t, s.changes(testContext(t), start.Revision(), noSync))
 	require.ErrorIs(t, err, ErrHistoryGone)
 	_, err = firstError(t, s.follow(testContext(t), start.Seq()))
@@ -72,7 +72,7 @@ func TestHistory_FallingBehindSaysSo(t *testing.T) {
 	for e, next := range s.follow(testContext(t), 0) {
 		if err = next; err == nil {
 			told = append(told, e)
-			weigh(s, historySize+1, 10) // the consumer takes its time
+			reweigh(s, historySize+1, 10) // the consumer takes its time
 		}
 	}
 	require.Equal(t, []string{"a up present"}, short(told))
@@ -83,7 +83,7 @@ func TestHistory_RevisionGoesBackwards(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.replace([]update{put1("a", "one", 5, 5)}, 100)
-	weigh(s, 1, 101)
+	reweigh(s, 1, 101)
 	start := s.current.Load()
 	changes, follow := s.changes(testContext(t), 100, noSync), s.follow(testContext(t), 1)
 	var told []Event
@@ -129,7 +129,7 @@ func TestHistory_WithinAListing(t *testing.T) {
 	events, err := s.history.read(from)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a down crashed", "b up joined"}, short(events))
-	weigh(s, historySize+1, 30)
+	reweigh(s, historySize+1, 30)
 	require.Empty(t, s.history.leaps, "forgotten with the rest")
 }
 
@@ -138,7 +138,7 @@ func TestHistory_AheadOfTheView(t *testing.T) {
 	s := newStage(t)
 	s.replace([]update{put1("a", "one", 5, 5)}, 10)
 	catchUp := func(context.Context) error {
-		weigh(s, 2, 11)
+		reweigh(s, 2, 11)
 		return nil
 	}
 	for e, err := range s.changes(testContext(t), 11, catchUp) {

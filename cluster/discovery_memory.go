@@ -257,15 +257,16 @@ func (d *MemoryDiscovery) Register(context.Context) error {
 	return nil
 }
 
-// Announce changes what this server says of itself, now or when it registers.
-func (d *MemoryDiscovery) Announce(_ context.Context, self *Server) error {
+// Edit changes what this server says of itself, now or when it registers.
+// IfRevision is not looked at: nobody else edits a server of this registry.
+func (d *MemoryDiscovery) Edit(_ context.Context, e Edit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.usable(); err != nil {
 		return err
 	}
-	next, err := nextSelf(d.self, self)
-	if err != nil {
+	next := e.of(d.announced)
+	if err := errors.Join(e.validate(), next.validate()); err != nil {
 		return err
 	}
 	d.announced = next

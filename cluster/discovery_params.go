@@ -12,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
 )
 
 // Defaults of EtcdParams, those of Pitaya (wire.md section 14) where it has the key.
@@ -59,8 +61,8 @@ type EtcdParams struct {
 	OnLoss       Policy
 
 	SyncInterval time.Duration // between comparisons of the view with etcd
-	// SyncParallelism is Pitaya's number of parallel reads. A listing here is one
-	// read of all values in pages, so it has no effect; negative is refused.
+	// SyncParallelism is how many pages of a listing (of about 1 MiB, and at most
+	// 1,000 servers) are read ahead while earlier ones are decoded; negative is refused.
 	SyncParallelism int
 
 	RevokeTimeout      time.Duration // for leaving: say so and give the lease back
@@ -69,8 +71,12 @@ type EtcdParams struct {
 	GrantRetryInterval time.Duration // under PolicyExit, between attempts
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
-	TypesBlacklist []string      // server types to ignore, this server's own key aside
-	SuspectFor     time.Duration // how long Server(id) answers for a server that is gone
+	TypesBlacklist []string // server types to ignore, this server's own key aside
+	// Filter reports whether to see a server; nil sees all, and this server is
+	// always seen. It is called for every value read, and must be quick.
+	Filter     func(*Server) bool
+	Health     Health        // what this server needs to stay in the list
+	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
 }
 
 func (p EtcdParams) withDefaults() EtcdParams {
@@ -93,14 +99,18 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.GrantMaxRetries = cmp.Or(p.GrantMaxRetries, DefaultGrantMaxRetries)
 	p.GrantRetryInterval = cmp.Or(p.GrantRetryInterval, DefaultGrantRetryInterval)
 	p.SuspectFor = cmp.Or(p.SuspectFor, DefaultSuspectFor)
+	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
 		p.Self = prepareSelf(p.Self)
+		if !p.Self.Has(constants.CapLeader) {
+			p.Self.Caps = append(p.Self.Caps, constants.CapLeader)
+		}
 	}
 	return p
 }
 
 func (p EtcdParams) validate() error {
-	var faults []error
+	faults := []error{p.Health.validate()}
 	if p.Self != nil {
 		faults = append(faults, p.Self.validate())
 	}
@@ -170,14 +180,3 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 var errObserver = errors.New("this service discovery only observes: it was made without a server of its own")
-
-// nextSelf is what self says of the server that is known as own.
-func nextSelf(own, self *Server) (*Server, error) {
-	if self == nil || self.ID != own.ID || self.Type != own.Type {
-		return nil, fmt.Errorf("server %s of type %s: an announcement keeps id and type", own.ID, own.Type)
-	}
-	next := self.clone()
-	next.Nonce, next.State = own.Nonce, self.state()
-	next.Epoch, next.Revision, next.gone = 0, 0, false
-	return next, next.validate()
-}

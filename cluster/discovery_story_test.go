@@ -13,7 +13,7 @@ import (
 	"github.com/cereus-game/cereus/constants"
 )
 
-// chronicle is a listener of everything that keeps the events.
+// chronicle is a listener that keeps the events of servers.
 type chronicle struct {
 	mu   sync.Mutex // guards told
 	told []Event
@@ -25,10 +25,9 @@ func (c *chronicle) add(e Event) {
 	c.told = append(c.told, e)
 }
 
-func (c *chronicle) AddServer(e Event)     { c.add(e) }
-func (c *chronicle) RemoveServer(e Event)  { c.add(e) }
-func (c *chronicle) UpdateServer(e Event)  { c.add(e) }
-func (c *chronicle) LeaderChanged(e Event) { c.add(e) }
+func (c *chronicle) AddServer(e Event)    { c.add(e) }
+func (c *chronicle) RemoveServer(e Event) { c.add(e) }
+func (c *chronicle) UpdateServer(e Event) { c.add(e) }
 
 func (c *chronicle) events() []Event {
 	c.mu.Lock()
@@ -44,19 +43,16 @@ func (c *chronicle) tells(want ...string) func() bool {
 func short(events []Event) []string {
 	list := []string{}
 	for _, e := range events {
-		name := e.Type
-		if e.Kind != EventLeader {
-			name = e.Server.ID
-		}
-		list = append(list, fmt.Sprintf("%s %s %s", name, e.Kind, e.Reason))
+		list = append(list, fmt.Sprintf("%s %s %s", e.Server.ID, e.Kind, e.Reason))
 	}
 	return list
 }
 
-// requireOrder checks the places and revisions of a history without a hole.
+// requireOrder checks places and revisions; between the events there may be
+// others, of leaders.
 func requireOrder(t require.TestingT, events []Event) {
 	for n := 1; n < len(events); n++ {
-		require.Equal(t, events[n-1].Seq+1, events[n].Seq)
+		require.Greater(t, events[n].Seq, events[n-1].Seq)
 		require.GreaterOrEqual(t, events[n].Revision, events[n-1].Revision)
 	}
 }
@@ -91,11 +87,9 @@ func contractReasons(t *testing.T, join world) {
 	late := new(chronicle)
 	watcher.AddListener(late)
 	eventually(t, late.tells("a up present"), "present")
-	require.Equal(t, told.events()[0].Seq, late.events()[0].Seq)
+	require.LessOrEqual(t, told.events()[0].Seq, late.events()[0].Seq)
 
-	next := backend("a")
-	next.Weight = 5
-	require.NoError(t, a.announce(testContext(t), next))
+	require.NoError(t, a.edit(testContext(t), Edit{Weight: new(5)}))
 	eventually(t, told.tells("a up joined", "a update changed"), "changed")
 	change := told.events()[1]
 	require.Equal(t, 0, change.Before.Weight)
@@ -113,7 +107,7 @@ func contractReasons(t *testing.T, join world) {
 	eventually(t, late.tells("a up present", "a update changed", "a down left", "a up returned", "a down crashed"), "why")
 	requireOrder(t, told.events())
 	requireOrder(t, late.events())
-	require.Equal(t, told.events()[4].Seq, watcher.Snapshot().Seq())
+	require.LessOrEqual(t, told.events()[4].Seq, watcher.Snapshot().Seq())
 	require.Empty(t, watcher.Snapshot().Types())
 }
 
@@ -128,11 +122,9 @@ func contractRevisions(t *testing.T, join world) {
 	was, ok := first.Server("a")
 	require.True(t, ok)
 	require.LessOrEqual(t, was.Revision, first.Revision())
-	require.Equal(t, was.Epoch, was.Revision)
+	require.LessOrEqual(t, was.Epoch, was.Revision)
 
-	next := backend("a")
-	next.Weight = 5
-	require.NoError(t, a.announce(testContext(t), next))
+	require.NoError(t, a.edit(testContext(t), Edit{Weight: new(5)}))
 	require.NoError(t, watcher.SyncServers(testContext(t)))
 	second := watcher.Snapshot()
 	is, _ := second.Server("a")
@@ -140,19 +132,24 @@ func contractRevisions(t *testing.T, join world) {
 	require.Same(t, is, second.Servers()[0])
 	require.Same(t, is, second.ServersByType("room")[0])
 	require.Greater(t, second.Revision(), first.Revision())
-	require.Equal(t, first.Seq()+1, second.Seq())
 	old, _ := first.Server("a")
 	require.Same(t, was, old, "a snapshot does not change")
 	eventually(t, told.tells("a up joined", "a update changed"), "heard")
-	require.Equal(t, is.Revision, told.events()[1].Revision)
+	change := told.events()[1]
+	require.LessOrEqual(t, change.Revision, is.Revision, "an owner may put the same again")
+	require.Greater(t, change.Seq, first.Seq())
+	require.LessOrEqual(t, change.Seq, second.Seq())
 }
 
-// collect reads an iterator until it has n events.
+// collect reads an iterator until it has n events of servers.
 func collect(t *testing.T, follow func(context.Context) func(func(Event, error) bool), n int) []Event {
 	t.Helper()
 	var events []Event
 	for e, err := range follow(testContext(t)) {
 		require.NoError(t, err)
+		if e.Kind == EventLeader {
+			continue
+		}
 		if events = append(events, e); len(events) == n {
 			break
 		}
@@ -173,7 +170,7 @@ func contractHistory(t *testing.T, join world) {
 		require.NoError(t, a.deregister(testContext(t)))
 		eventually(t, sees(watcher, "b"), "left")
 	}
-	eventually(t, func() bool { return uint64(len(told.events())) == watcher.Snapshot().Seq()-start.Seq() }, "all heard")
+	eventually(t, told.tells("a up joined", "b up joined", "a down left", "a up returned", "a down left", "a up returned", "a down left"), "heard")
 	heard := told.events()
 	requireOrder(t, heard)
 	changes := func(ctx context.Context) func(func(Event, error) bool) {
@@ -195,7 +192,7 @@ func contractHistory(t *testing.T, join world) {
 	for _, err := range watcher.Changes(testContext(t), watcher.Snapshot().Revision()+1000) {
 		require.ErrorIs(t, err, ErrHistoryGone, "nobody can know that yet")
 	}
-	for _, err := range watcher.Follow(testContext(t), watcher.Snapshot().Seq()+1) {
+	for _, err := range watcher.Follow(testContext(t), watcher.Snapshot().Seq()+1000) {
 		require.ErrorIs(t, err, ErrHistoryGone, "that is of another process")
 	}
 }
@@ -214,6 +211,7 @@ func contractFollow(t *testing.T, join world) {
 	require.NoError(t, <-done)
 	readers.Wait()
 	require.NoError(t, watcher.SyncServers(ctx))
+	require.NoError(t, peers[0].SyncServers(ctx))
 	require.Equal(t, ids(peers[0].Servers()), ids(watcher.Servers()))
 }
 
@@ -224,9 +222,7 @@ func churn(ctx context.Context, peers []peer, n int) error {
 		if err := p.register(ctx); err != nil {
 			return err
 		}
-		s := backend(p.self().ID)
-		s.Weight = i
-		if err := p.announce(ctx, s); err != nil {
+		if err := p.edit(ctx, Edit{Weight: new(i)}); err != nil {
 			return err
 		}
 		if rand.IntN(3) == 0 {
@@ -235,12 +231,10 @@ func churn(ctx context.Context, peers []peer, n int) error {
 			}
 		}
 	}
-	last := backend("a")
-	last.Weight = n
 	if err := peers[0].register(ctx); err != nil {
 		return err
 	}
-	return peers[0].announce(ctx, last)
+	return peers[0].edit(ctx, Edit{Weight: new(n)})
 }
 
 // followUntilDone takes snapshots and follows each for a while; what it has then
@@ -259,7 +253,7 @@ func followUntilDone(t *testing.T, watcher peer) {
 			}
 			last = e.Seq
 			fold(have, []Event{e})
-			over = e.Server.ID == "a" && e.Server.Weight == 60 && e.Kind != EventDown
+			over = over || e.Kind != EventLeader && e.Kind != EventDown && e.Server.ID == "a" && e.Server.Weight == 60
 			if now := watcher.Snapshot(); now.Seq() == last && !equalServers(have, asMap(now.Servers())) {
 				t.Errorf("at %d the events and the snapshot disagree", last)
 			}
@@ -344,9 +338,7 @@ func contractSuspicion(t *testing.T, join world) {
 	require.Equal(t, StateSuspect, got.State)
 	require.Len(t, other.ServersByType("room"), 1, "nobody else is told")
 
-	next := loud.clone()
-	next.Weight = 7
-	require.NoError(t, a.announce(testContext(t), next))
+	require.NoError(t, a.edit(testContext(t), Edit{Weight: new(7)}))
 	eventually(t, told.tells("loud up joined", "loud update unreachable", "loud update changed"), "changed")
 	require.NoError(t, watcher.SyncServers(testContext(t)))
 	require.Empty(t, watcher.ServersByType("room"), "still suspected")

@@ -178,39 +178,6 @@ func TestView_HintsOfAFormerRunSayNothing(t *testing.T) {
 	require.Empty(t, s.news(), "gone is gone")
 }
 
-func TestView_Leaders(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.replace([]update{put1("a", "one", 5, 5)}, 5)
-	s.news()
-	before := s.current.Load()
-	s.applyLeader(Leader{Type: "room", ID: "a", Token: 5}, 7)
-	s.applyLeader(Leader{Type: "lobby", ID: "elsewhere", Token: 6, ByHand: true}, 6)
-	now := s.current.Load()
-	require.Equal(t, []string{"room leader elected", "lobby leader chosen"}, s.news())
-	events := s.told.events()
-	require.Equal(t, "a", events[1].Server.ID)
-	require.Equal(t, int64(5), events[1].Token)
-	require.Equal(t, int64(7), events[1].Revision)
-	require.Nil(t, events[2].Server)
-	require.Equal(t, int64(7), events[2].Revision, "never falls")
-	requireOrder(t, events)
-	l, ok := now.Leader("room")
-	require.True(t, ok)
-	require.Equal(t, Leader{Type: "room", ID: "a", Token: 5}, l)
-	_, ok = before.Leader("room")
-	require.False(t, ok, "a snapshot does not change")
-	require.Equal(t, []string{"a up present", "lobby leader chosen", "room leader elected"}, short(now.asEvents()))
-
-	s.apply([]update{del1("a", 8)}, 8)
-	_, ok = s.current.Load().Leader("room")
-	require.True(t, ok, "servers and leaders are apart")
-	s.applyLeader(Leader{Type: "room", Token: 9}, 9)
-	require.Equal(t, []string{"a down crashed", "room leader vacant"}, s.news())
-	_, ok = s.current.Load().Leader("room")
-	require.False(t, ok)
-}
-
 func TestSnapshot_ZeroIsEmpty(t *testing.T) {
 	t.Parallel()
 	var s Snapshot

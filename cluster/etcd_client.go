@@ -153,3 +153,6 @@ func around(d time.Duration) time.Duration {
 	b.Reset()
 	return b.NextBackOff()
 }
+
+// redial is replaced by the merge of branch client.
+func (s *etcdStore) redial() {}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +27,8 @@ type follower struct {
 	store  *etcdStore
 	view   *view
 
-	// ownLost is told when this server's key is not in etcd as it should be.
-	ownLost func()
+	// owners are the registrations whose keys are watched over.
+	owners atomic.Pointer[[]*Registration]
 
 	syncs  chan syncRequest
 	doubts chan string // why to list again at once; room for one
@@ -45,13 +46,19 @@ type syncRequest struct {
 }
 
 func newFollower(p EtcdParams, store *etcdStore, v *view) *follower {
-	return &follower{
-		params:  p,
-		store:   store,
-		view:    v,
-		ownLost: func() {},
-		syncs:   make(chan syncRequest),
-		doubts:  make(chan string, 1),
+	f := &follower{params: p, store: store, view: v, syncs: make(chan syncRequest), doubts: make(chan string, 1)}
+	f.owners.Store(new([]*Registration))
+	return f
+}
+
+// watchOver has r look when its key is not in etcd as r left it.
+func (f *follower) watchOver(r *Registration) {
+	for {
+		before := f.owners.Load()
+		after := append(slices.Clone(*before), r)
+		if f.owners.CompareAndSwap(before, &after) {
+			return
+		}
 	}
 }
 
@@ -106,12 +113,14 @@ func (f *follower) accept(l listing) ending {
 	return end
 }
 
+// checkOwn has every registration look whose key is missing, another's, or
+// edited by somebody.
 func (f *follower) checkOwn() {
-	if f.params.Self == nil {
-		return
-	}
-	if own := f.view.own(); own == nil || own.Nonce != f.params.Self.Nonce {
-		f.ownLost()
+	for _, r := range *f.owners.Load() {
+		self := r.Self()
+		if seen := f.view.holder(self.Type, self.ID); seen == nil || !seen.says(self) {
+			r.doubt()
+		}
 	}
 }
 
@@ -149,8 +158,8 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), serversPrefix,
-		clientv3.WithPrefix(), clientv3.WithRev(f.revision.Load()+1))
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), leadersPrefix,
+		clientv3.WithRange(followedEnd), clientv3.WithRev(f.revision.Load()+1))
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {

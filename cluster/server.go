@@ -26,14 +26,16 @@ type Server struct {
 	Hostname string            // informational
 
 	// Extension facts (the "cereus" key of the value in etcd); zero for a Pitaya server.
-	Nonce  string   // one run of one process; "" for a Pitaya server
-	Caps   []string // extensions it understands
-	State  State
+	Nonce string   // one run of one process; "" for a Pitaya server
+	Caps  []string // extensions it understands
+	State State
+	// Weight is its share of new work: one of 200 is given twice as much as one of
+	// 100, and 0, as of a Pitaya server, counts as 100.
 	Weight int
 
 	// Epoch is the create revision of its key: higher for every restart. 0 in memory-less views.
 	Epoch int64
-	// Revision is the revision that wrote this value of its key.
+	// Revision is that of the last write of its key. An Edit can ask for it.
 	Revision int64
 
 	// gone: it is no longer in the cluster and still answered for. A view says so

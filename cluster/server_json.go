@@ -80,20 +80,28 @@ func (s *Server) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*s = Server{ID: in.ID, Type: in.Type, Metadata: metadata, Frontend: in.Frontend, Hostname: in.Hostname, State: StateUp}
-	s.extend(in.Cereus)
+	var ext serverExtension
+	if len(in.Cereus) > 0 && json.Unmarshal(in.Cereus, &ext) == nil {
+		s.extend(ext)
+	}
 	return nil
 }
 
-// extend reads what is under the "cereus" key, if that can be read.
-func (s *Server) extend(raw json.RawMessage) {
-	var ext serverExtension
-	if len(raw) == 0 || json.Unmarshal(raw, &ext) != nil {
-		return
-	}
+// extend adds what is under the "cereus" key.
+func (s *Server) extend(ext serverExtension) {
 	s.Nonce, s.Caps, s.Weight = ext.Nonce, ext.Caps, max(ext.Weight, 0)
 	if ext.State != "" {
 		s.State = ext.State
 	}
+}
+
+// decodeServer is UnmarshalJSON, with a short way for the usual value.
+func decodeServer(value []byte) (*Server, error) {
+	if s, ok := scanServer(value); ok {
+		return s, nil
+	}
+	s := new(Server)
+	return s, s.UnmarshalJSON(value)
 }
 
 func decodeMetadata(raw json.RawMessage) (map[string]string, error) {
@@ -142,8 +150,8 @@ func parseServer(key string, value []byte) (*Server, error) {
 	if len(value) > maxServerValue {
 		return nil, errTooBig
 	}
-	s := new(Server)
-	if err := json.Unmarshal(value, s); err != nil {
+	s, err := decodeServer(value)
+	if err != nil {
 		return nil, err
 	}
 	if s.ID != id || s.Type != serverType {
@@ -217,7 +225,12 @@ func sameRun(a, b *Server) bool {
 // equal reports whether two values of a server say the same, Epoch included and
 // Revision not.
 func (s *Server) equal(o *Server) bool {
-	return s == o || s.Epoch == o.Epoch && s.gone == o.gone && s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
+	return s == o || s.Epoch == o.Epoch && s.gone == o.gone && s.says(o)
+}
+
+// says reports whether two values of a server say the same.
+func (s *Server) says(o *Server) bool {
+	return s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
 		s.Hostname == o.Hostname && s.Nonce == o.Nonce && s.state() == o.state() && s.Weight == o.Weight &&
 		maps.Equal(s.Metadata, o.Metadata) && slices.Equal(s.Caps, o.Caps)
 }

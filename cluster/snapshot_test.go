@@ -156,7 +156,7 @@ func suspected(v *view, servers map[string]*Server) map[string]*Server {
 type teller struct {
 	cursor  cursor
 	servers map[string]*Server
-	at      map[int64]map[string]*Server // what was known at each revision
+	at      map[int64]map[string]*Server // what was known at the last revisions
 }
 
 func (r *teller) check(t *rapid.T, v *view) {
@@ -172,7 +172,9 @@ func (r *teller) check(t *rapid.T, v *view) {
 			require.True(t, r.servers[id] != nil && sameRun(s, r.servers[id]), id)
 		}
 	}
-	r.at[v.current.Load().revision] = maps.Clone(r.servers)
+	revision := v.current.Load().revision
+	r.at[revision] = maps.Clone(r.servers)
+	maps.DeleteFunc(r.at, func(known int64, _ map[string]*Server) bool { return known < revision-20 })
 }
 
 func (r *teller) read(t *rapid.T, v *view, c *cursor) []Event {
@@ -184,7 +186,9 @@ func (r *teller) read(t *rapid.T, v *view, c *cursor) []Event {
 			requireOrder(t, all)
 			return all
 		}
-		all, c.seq = append(all, batch...), batch[len(batch)-1].Seq
+		all = append(all, batch...)
+		require.Equal(t, c.seq+uint64(len(batch)), batch[len(batch)-1].Seq)
+		c.seq += uint64(len(batch))
 	}
 }
 

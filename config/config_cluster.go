@@ -111,7 +111,7 @@ type EtcdHeartbeat struct {
 // SyncServers compares the view with etcd from time to time.
 type SyncServers struct {
 	Interval    time.Duration `key:"interval" default:"120s" validate:"gte=1s" doc:"time between full comparisons of the view with etcd"`
-	Parallelism int           `key:"parallelism" default:"10" validate:"gte=1" doc:"most requests to etcd at once in such a comparison"`
+	Parallelism int           `key:"parallelism" default:"10" validate:"gte=1" doc:"most pages that a listing of the servers reads ahead of decoding them"`
 }
 
 // Revoke gives up the lease at shutdown.
