@@ -144,19 +144,12 @@ func (f *feed) tail(ctx context.Context, begin func() (cursor, error)) iter.Seq2
 func (f *feed) tailOn(ctx context.Context, ended <-chan struct{}, at *cursor, yield func(Event, error) bool) (bool, error) {
 	over := isClosed(ended)
 	batch, wait, err := f.read(*at)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, err
-	}
-	for _, e := range batch {
-		if ctx.Err() != nil || !yield(e, nil) {
-			return false, nil
-		}
-		at.seq = e.Seq
-	}
-	if len(batch) > 0 {
-		return true, nil
-	}
-	if over {
+	case len(batch) > 0:
+		return at.yield(ctx, batch, yield), nil
+	case over:
 		return false, ErrNotRunning
 	}
 	select {
@@ -166,6 +159,17 @@ func (f *feed) tailOn(ctx context.Context, ended <-chan struct{}, at *cursor, yi
 	case <-wait:
 	}
 	return true, nil
+}
+
+// yield moves on with each event and reports whether the consumer took them all.
+func (c *cursor) yield(ctx context.Context, batch []Event, yield func(Event, error) bool) bool {
+	for _, e := range batch {
+		if ctx.Err() != nil || !yield(e, nil) {
+			return false
+		}
+		c.seq = e.Seq
+	}
+	return true
 }
 
 func isClosed(c <-chan struct{}) bool {

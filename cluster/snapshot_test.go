@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -29,9 +30,13 @@ func TestSnapshot_ReadsDoNotAllocate(t *testing.T) { //nolint:paralleltest // co
 	allocs := testing.AllocsPerRun(100, func() {
 		s, _ := d.Server("server-04321")
 		found = len(d.Servers()) + len(d.ServersByType("room")) + len(s.ID)
+		now := d.Snapshot()
+		s, _ = now.Server("server-00001")
+		found += len(now.Servers()) + len(now.ServersByType("lobby")) + len(now.Types()) + int(now.Seq())
+		d.Trust(s.ID)
 	})
 	require.Zero(t, allocs)
-	require.Equal(t, 5000+2500+len("server-04321"), found)
+	require.Equal(t, 5000+2500+len("server-04321")+5000+2500+2+5000, found)
 }
 
 func TestSnapshot_OneChangeAmongManyIsCheap(t *testing.T) { //nolint:paralleltest // measures
@@ -115,19 +120,76 @@ func TestSnapshot_Model(t *testing.T) {
 		v.listeners = append(v.listeners, sub)
 		model := map[string]*Server{} // by key
 		var revision int64
+		v.replace(nil, 0)
+		told := &teller{servers: map[string]*Server{}, at: map[int64]map[string]*Server{}}
+		id := rapid.SampledFrom([]string{"a", "b", "c", "d"})
 		t.Repeat(map[string]func(*rapid.T){
 			"apply":   func(t *rapid.T) { v.apply(randomUpdates(t, model, &revision), revision) },
 			"replace": func(t *rapid.T) { randomUpdates(t, model, &revision); v.replace(listModel(model), revision) },
+			"suspect": func(t *rapid.T) { v.suspect(id.Draw(t, "id")); v.heed() },
+			"trust":   func(t *rapid.T) { v.trust(id.Draw(t, "id")); v.heed() },
 			"": func(t *rapid.T) {
 				for _, e := range sub.take() {
 					sub.tell(e)
 				}
 				require.Empty(t, heard.faults)
-				checkSnapshot(t, v.current.Load(), winners(model))
+				checkSnapshot(t, v.current.Load(), suspected(v, winners(model)))
 				checkSnapshot(t, v.current.Load(), heard.servers)
+				require.Equal(t, revision, v.current.Load().Revision())
+				told.check(t, v)
 			},
 		})
 	})
+}
+
+// suspected is the servers as a view that suspects some has them.
+func suspected(v *view, servers map[string]*Server) map[string]*Server {
+	for id, s := range servers {
+		if doubt, ok := v.suspects[id]; ok && sameRun(doubt.run, s) {
+			servers[id] = s.withState(StateSuspect)
+		}
+	}
+	return servers
+}
+
+// teller replays the history, from its last place and from former revisions.
+type teller struct {
+	cursor  cursor
+	servers map[string]*Server
+	at      map[int64]map[string]*Server // what was known at the last revisions
+}
+
+func (r *teller) check(t *rapid.T, v *view) {
+	fold(r.servers, r.read(t, v, &r.cursor))
+	require.True(t, equalServers(r.servers, asMap(v.current.Load().all)))
+	for revision, then := range r.at {
+		from, err := v.history.since(revision)
+		require.NoError(t, err)
+		replayed := maps.Clone(then)
+		fold(replayed, r.read(t, v, &from))
+		require.Len(t, replayed, len(r.servers))
+		for id, s := range replayed { // suspicion has no revision
+			require.True(t, r.servers[id] != nil && sameRun(s, r.servers[id]), id)
+		}
+	}
+	revision := v.current.Load().revision
+	r.at[revision] = maps.Clone(r.servers)
+	maps.DeleteFunc(r.at, func(known int64, _ map[string]*Server) bool { return known < revision-20 })
+}
+
+func (r *teller) read(t *rapid.T, v *view, c *cursor) []Event {
+	var all []Event
+	for {
+		batch, err := v.history.read(*c)
+		require.NoError(t, err)
+		if len(batch) == 0 {
+			requireOrder(t, all)
+			return all
+		}
+		all = append(all, batch...)
+		require.Equal(t, c.seq+uint64(len(batch)), batch[len(batch)-1].Seq)
+		c.seq += uint64(len(batch))
+	}
 }
 
 func randomUpdates(t *rapid.T, model map[string]*Server, revision *int64) []update {
@@ -180,8 +242,9 @@ func winners(model map[string]*Server) map[string]*Server {
 func checkSnapshot(t *rapid.T, s *Snapshot, want map[string]*Server) {
 	require.Len(t, s.all, len(want))
 	require.True(t, slices.IsSortedFunc(s.all, func(a, b *Server) int { return compareIDs(a.ID, b.ID) }))
-	byType := map[string][]string{}
+	byType, types := map[string][]string{}, map[string]int{}
 	for _, got := range s.all {
+		types[got.Type]++
 		require.True(t, got.equal(want[got.ID]), got.ID)
 		found, ok := s.Server(got.ID)
 		require.True(t, ok)
@@ -190,6 +253,8 @@ func checkSnapshot(t *rapid.T, s *Snapshot, want map[string]*Server) {
 			byType[got.Type] = append(byType[got.Type], got.ID)
 		}
 	}
+	require.Equal(t, slices.Sorted(maps.Keys(types)), s.Types())
+	require.Equal(t, types, maps.Collect(maps.All(s.members)))
 	require.Len(t, s.byType, len(byType))
 	for serverType, list := range byType {
 		require.Equal(t, list, ids(s.byType[serverType]))
