@@ -58,6 +58,9 @@ func (a *App) etcdParams() cluster.EtcdParams {
 		RevokeTimeout: c.Revoke.Timeout, GrantTimeout: c.GrantLease.Timeout,
 		GrantMaxRetries: c.GrantLease.MaxRetries, GrantRetryInterval: c.GrantLease.RetryInterval,
 		ShutdownDelay: c.Shutdown.Delay, TypesBlacklist: c.ServerTypesBlacklist,
+		Health: cluster.Health{
+			Interval: c.Health.Interval, Timeout: c.Health.Timeout, Failures: c.Health.Failures, Passes: c.Health.Passes,
+		},
 	}
 }
 

@@ -73,8 +73,8 @@ type serverCounts struct {
 	count   map[string]int // one goroutine calls a listener
 }
 
-func (c *serverCounts) AddServer(s *cluster.Server)    { c.change(s.Type, 1) }
-func (c *serverCounts) RemoveServer(s *cluster.Server) { c.change(s.Type, -1) }
+func (c *serverCounts) AddServer(e cluster.Event)    { c.change(e.Type, 1) }
+func (c *serverCounts) RemoveServer(e cluster.Event) { c.change(e.Type, -1) }
 
 func (c *serverCounts) change(serverType string, by int) {
 	c.count[serverType] += by

@@ -213,10 +213,13 @@ func TestN19_HiddenPanics(t *testing.T) {
 // explosive is a listener that panics.
 type explosive struct{ heard chan string }
 
-func (e explosive) AddServer(s *cluster.Server) { e.heard <- "add " + s.ID; panic("boom in listener") }
+func (e explosive) AddServer(up cluster.Event) {
+	e.heard <- "add " + up.Server.ID
+	panic("boom in listener")
+}
 
-func (e explosive) RemoveServer(s *cluster.Server) {
-	e.heard <- "remove " + s.ID
+func (e explosive) RemoveServer(down cluster.Event) {
+	e.heard <- "remove " + down.Server.ID
 	panic("boom in listener")
 }
 

@@ -21,8 +21,9 @@ type ServiceDiscovery interface {
 	// answers with servers that are gone: their State is StateLeft after a
 	// graceful leave and StateSuspect after a crash.
 	Server(id string) (*Server, bool)
-	// Servers is every server present, in whatever state, sorted by id. The
-	// slice is shared: do not change it.
+	// Servers is every server present, in whatever state, sorted by id. One that
+	// is there and that calls do not reach has StateSuspect. The slice is shared: do
+	// not change it.
 	Servers() []*Server
 	// ServersByType is every server of a type that may be given work (StateUp
 	// or StateBusy), sorted by id. The slice is shared: do not change it.
@@ -33,25 +34,6 @@ type ServiceDiscovery interface {
 	// SyncServers compares the view with its source now rather than at the
 	// next interval, and returns when the view is as new as this call.
 	SyncServers(ctx context.Context) error
-}
-
-// Listener hears every net change of the servers present, once and in order.
-// Its methods are called one at a time on a goroutine of the listener's own,
-// so a slow one delays nobody else; a panic in one is logged and survived.
-//
-// A server that restarts is heard as RemoveServer, then AddServer.
-type Listener interface {
-	// AddServer tells of a server that came.
-	AddServer(s *Server)
-	// RemoveServer tells of a server that is gone; its State says whether it
-	// left (StateLeft) or just vanished (StateSuspect).
-	RemoveServer(s *Server)
-}
-
-// ServerUpdater is what a Listener also implements when it wants to hear that
-// a server which stays changed its metadata, state or weight.
-type ServerUpdater interface {
-	UpdateServer(before, after *Server)
 }
 
 // Policy says what a server does when it loses its registration, that is when

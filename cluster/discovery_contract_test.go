@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sirupsen/logrus"
@@ -17,7 +18,7 @@ type peer struct {
 	module     lifecycle.Module
 	register   func(context.Context) error
 	deregister func(context.Context) error
-	announce   func(context.Context, *Server) error
+	edit       func(context.Context, Edit) error
 	self       func() *Server
 	state      func() (connected, stale bool)
 	crash      func(t testing.TB) // afterwards the peer is not to be used
@@ -34,7 +35,7 @@ func memoryWorld(testing.TB) world {
 		require.NoError(t, d.Init(testContext(t)))
 		t.Cleanup(func() { require.NoError(t, d.Shutdown(context.Background())) })
 		return peer{
-			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
+			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, edit: d.Edit, self: d.Self,
 			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
 			crash: func(testing.TB) { registry.Crash(self.Type, self.ID) },
 		}
@@ -48,7 +49,7 @@ func etcdWorld(t testing.TB) world {
 		p.Prefix = fmt.Sprintf("%s/", t.Name())
 		d := newEtcd(t, p)
 		return peer{
-			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, announce: d.Announce, self: d.Self,
+			ServiceDiscovery: d, module: d, register: d.Register, deregister: d.Deregister, edit: d.Edit, self: d.Self,
 			state: func() (bool, bool) { return d.IsConnected(), d.Stale() },
 			crash: func(t testing.TB) { crash(t, d) },
 		}
@@ -61,7 +62,7 @@ var contract = []struct {
 }{
 	{"a registered server is seen by all", contractSeen},
 	{"leaving is told apart from crashing", contractLeaveAndCrash},
-	{"an announcement updates", contractAnnounce},
+	{"an edit updates", contractEdit},
 	{"states decide who is given work", contractStates},
 	{"a late listener hears of those present", contractLateListener},
 	{"a panicking listener harms nobody", contractPanickingListener},
@@ -139,43 +140,49 @@ func contractLeaveAndCrash(t *testing.T, join world) {
 	require.Equal(t, StateSuspect, suspect.State)
 }
 
-func contractAnnounce(t *testing.T, join world) {
+// stack is an edit of the metadata that recorders show.
+func stack(name string) Edit { return Edit{Metadata: map[string]*string{"stack": &name}} }
+
+func contractEdit(t *testing.T, join world) {
 	watcher, heard := join(t, nil), new(recorder)
 	watcher.AddListener(heard)
 	a := join(t, backend("a"))
-	early := backend("a")
-	early.Metadata = map[string]string{"stack": "early"}
-	require.NoError(t, a.announce(testContext(t), early), "before it is registered")
+	require.NoError(t, a.edit(testContext(t), stack("early")), "before it is registered")
 	require.NoError(t, a.register(testContext(t)))
 	eventually(t, sees(watcher, "a"), "joined")
 	before, _ := watcher.Server("a")
 
-	next := backend("a")
-	next.Metadata = map[string]string{"stack": "green"}
-	require.NoError(t, a.announce(testContext(t), next))
+	require.NoError(t, a.edit(testContext(t), stack("green")))
 	eventually(t, heard.hears("add a", "update a early>green"), "updated")
-	require.NoError(t, a.announce(testContext(t), next), "the same again")
+	require.NoError(t, a.edit(testContext(t), stack("green")), "the same again")
 	require.NoError(t, watcher.SyncServers(testContext(t)))
 	after, _ := watcher.Server("a")
 	require.Equal(t, "green", after.Metadata["stack"])
 	require.Equal(t, before.Epoch, after.Epoch)
 	require.Equal(t, []string{"add a", "update a early>green"}, heard.events())
-	require.Error(t, a.announce(testContext(t), backend("b")))
+
+	weight, negative := 50, -1
+	require.NoError(t, a.edit(testContext(t), Edit{Weight: &weight, Metadata: map[string]*string{"stack": nil}}))
+	require.Equal(t, 50, a.self().Weight)
+	require.Empty(t, a.self().Metadata, "a key without a value is deleted")
+	eventually(t, func() bool { got, _ := watcher.Server("a"); return got.Weight == 50 && len(got.Metadata) == 0 }, "seen")
+	for _, bad := range []Edit{{State: StateLeft}, {State: "of a later version"}, {Weight: &negative}, {IfRevision: -1}} {
+		require.Error(t, a.edit(testContext(t), bad))
+	}
+	long := strings.Repeat("x", maxServerValue)
+	require.ErrorContains(t, a.edit(testContext(t), stack(long)), "metadata")
+	require.Empty(t, a.self().Metadata)
 }
 
 func contractStates(t *testing.T, join world) {
 	watcher, a := join(t, nil), join(t, backend("a"))
 	require.NoError(t, a.register(testContext(t)))
-	for state, given := range map[State]bool{
-		StateBusy: true, StatePaused: false, StateUp: true, StateDraining: false, "": true, "of a later version": false,
-	} {
-		next := backend("a")
-		next.State = state
-		require.NoError(t, a.announce(testContext(t), next))
+	for state, given := range map[State]bool{StateBusy: true, StatePaused: false, StateUp: true, StateDraining: false} {
+		require.NoError(t, a.edit(testContext(t), Edit{State: state}))
 		eventually(t, func() bool {
 			got, ok := watcher.Server("a")
-			return ok && got.State == next.state()
-		}, "announced")
+			return ok && got.State == state
+		}, "said")
 		require.Len(t, watcher.Servers(), 1)
 		require.Equal(t, given, len(watcher.ServersByType("room")) == 1, "state %q", state)
 	}
@@ -195,8 +202,8 @@ func contractLateListener(t *testing.T, join world) {
 // fragile panics at whatever it hears.
 type fragile struct{}
 
-func (fragile) AddServer(*Server)    { panic("add") }
-func (fragile) RemoveServer(*Server) { panic("remove") }
+func (fragile) AddServer(Event)    { panic("add") }
+func (fragile) RemoveServer(Event) { panic("remove") }
 
 func contractPanickingListener(t *testing.T, join world) {
 	a, heard := join(t, backend("a")), new(recorder)
@@ -279,7 +286,7 @@ func contractNotRunning(t *testing.T, join world) {
 	require.NoError(t, a.module.Shutdown(testContext(t)), "twice")
 	require.ErrorIs(t, a.SyncServers(testContext(t)), ErrNotRunning)
 	require.ErrorIs(t, a.register(testContext(t)), ErrNotRunning)
-	require.ErrorIs(t, a.announce(testContext(t), backend("a")), ErrNotRunning)
+	require.ErrorIs(t, a.edit(testContext(t), Edit{}), ErrNotRunning)
 	a.module.BeforeShutdown(testContext(t))
 	a.AddListener(new(recorder))
 	connected, _ := a.state()

@@ -21,7 +21,6 @@ type EtcdDiscovery struct {
 	params EtcdParams
 	view   *view
 	link   atomic.Pointer[etcdRun] // nil unless running
-	self   atomic.Pointer[Server]  // as last announced
 }
 
 // etcdRun is what exists between Init and Shutdown.
@@ -29,11 +28,9 @@ type etcdRun struct {
 	group     *lifecycle.Group
 	store     *etcdStore
 	follower  *follower
-	registrar *registrar // nil for an observer
-}
-
-func (run *etcdRun) do(ctx context.Context, cmd command) error {
-	return run.registrar.mailbox.do(ctx, run.group.Context(), cmd)
+	condition *condition
+	own       *Registration // nil for an observer
+	election  *election     // nil for an observer
 }
 
 // NewEtcdDiscovery checks the parameters, all faults at once. It does no I/O
@@ -46,7 +43,6 @@ func NewEtcdDiscovery(p EtcdParams) (*EtcdDiscovery, error) {
 	d := &EtcdDiscovery{params: p, view: newView(viewParams{
 		self: p.Self, blacklist: p.TypesBlacklist, suspectFor: p.SuspectFor, log: p.Log, metrics: p.Metrics,
 	})}
-	d.self.Store(p.Self)
 	return d, nil
 }
 
@@ -72,24 +68,46 @@ func (d *EtcdDiscovery) Init(ctx context.Context) error {
 func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store}
 	run.follower = newFollower(d.params, store, d.view)
+	run.condition = newCondition(store)
 	if d.params.Self != nil {
-		run.registrar = newRegistrar(d.params, store, &d.self)
-		run.registrar.wrote = run.follower.wrote
-		run.follower.ownLost = run.registrar.nudge
+		run.own = run.enlist(d.params)
+		run.election = newElection(run.own, d.view)
 	}
 	run.follower.accept(first)
 	run.follower.connected.Store(true)
 	d.view.start(run.group)
 	run.group.Go("discovery.view", run.follower.run)
 	run.group.Go("discovery.connection", run.follower.watchConnection)
-	if run.registrar != nil {
-		run.group.Go("discovery.lease", run.registrar.run)
+	run.group.Go("discovery.condition", run.condition.run)
+	if run.own != nil {
+		run.own.start()
+		run.group.Go("discovery.election", run.election.run)
 	}
 	d.link.Store(run)
 }
 
+// enlist makes the registration of p.Self, which the follower watches over.
+func (run *etcdRun) enlist(p EtcdParams) *Registration {
+	r := newRegistration(p, run.store, run.group)
+	r.wrote = run.follower.wrote
+	r.troubled = func() { signal(run.condition.ask) }
+	run.follower.watchOver(r)
+	return r
+}
+
 // AfterInit does nothing: Register comes when everything else is up.
 func (d *EtcdDiscovery) AfterInit(context.Context) error { return nil }
+
+// AwaitID returns when no other process holds this server's id: it waits until
+// the lease that a crashed one left behind has run out, and returns ErrIDTaken
+// when that is renewed instead. A server whose id is fixed calls it before it
+// subscribes to what is sent to that id.
+func (d *EtcdDiscovery) AwaitID(ctx context.Context) error {
+	return d.asOwn(func(own *Registration) error {
+		key := newOwnKey(d.params, own.store)
+		return key.clear(ctx)
+	})
+}
 
 // Register makes this server known to the cluster: it gets a lease, puts the
 // key only if nobody has it, and from then on keeps both as OnLoss says. When the
@@ -98,36 +116,36 @@ func (d *EtcdDiscovery) AfterInit(context.Context) error { return nil }
 // answer it is tried again for BootTimeout. On an error nothing is registered.
 // On a registered server it does nothing.
 func (d *EtcdDiscovery) Register(ctx context.Context) error {
-	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
-		return run.do(ctx, command{kind: cmdRegister})
-	})
+	return d.asOwn(func(own *Registration) error { return own.Register(ctx) })
 }
 
-// Deregister says that this server left and takes its key away, within
-// RevokeTimeout; what could not be said then the end of the lease says. The key is
-// not put again until Register.
+// Deregister is Registration.Deregister for this server.
 func (d *EtcdDiscovery) Deregister(ctx context.Context) error {
-	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
-		ctx, cancel := context.WithTimeout(ctx, d.params.RevokeTimeout)
-		defer cancel()
-		return run.do(ctx, command{kind: cmdDeregister})
-	})
+	return d.asOwn(func(own *Registration) error { return own.Deregister(ctx) })
 }
 
-// Announce changes what this server says of itself (state, weight, metadata,
-// ...), now when it is registered, else when it registers. Id and type stay. A
-// server that announced StatePaused does not put its key again by itself when it is lost.
-func (d *EtcdDiscovery) Announce(ctx context.Context, self *Server) error {
-	return d.command(ctx, func(ctx context.Context, run *etcdRun) error {
-		next, err := nextSelf(d.params.Self, self)
-		if err != nil {
-			return err
-		}
-		return run.do(ctx, command{kind: cmdAnnounce, self: next})
-	})
+// Edit changes what this server says of itself; see Registration.Edit. With
+// IfRevision it is EditServer for this server.
+func (d *EtcdDiscovery) Edit(ctx context.Context, e Edit) error {
+	if e.IfRevision != 0 && d.params.Self != nil {
+		_, err := d.EditServer(ctx, d.params.Self.ID, e)
+		return err
+	}
+	return d.asOwn(func(own *Registration) error { return own.Edit(ctx, e) })
 }
 
-func (d *EtcdDiscovery) command(ctx context.Context, fn func(context.Context, *etcdRun) error) error {
+// Pause is Registration.Pause for this server; an observer has nothing to pause.
+func (d *EtcdDiscovery) Pause() {
+	_ = d.asOwn(func(own *Registration) error { own.Pause(); return nil })
+}
+
+// Resume is Registration.Resume for this server.
+func (d *EtcdDiscovery) Resume() {
+	_ = d.asOwn(func(own *Registration) error { own.Resume(); return nil })
+}
+
+// asOwn does something with this server's registration.
+func (d *EtcdDiscovery) asOwn(do func(own *Registration) error) error {
 	run := d.link.Load()
 	switch {
 	case d.params.Self == nil:
@@ -135,7 +153,7 @@ func (d *EtcdDiscovery) command(ctx context.Context, fn func(context.Context, *e
 	case run == nil:
 		return ErrNotRunning
 	}
-	return fn(ctx, run)
+	return do(run.own)
 }
 
 // BeforeShutdown has the server leave (Deregister) and waits ShutdownDelay for
@@ -150,13 +168,7 @@ func (d *EtcdDiscovery) BeforeShutdown(ctx context.Context) {
 // leave deregisters and reports whether there was anything to do.
 func (d *EtcdDiscovery) leave(ctx context.Context) bool {
 	run := d.link.Load()
-	if run == nil || run.registrar == nil || !run.registrar.wanted.Load() {
-		return false
-	}
-	if err := d.Deregister(ctx); err != nil {
-		d.params.Log.WithError(err).Warn("could not leave the cluster in time, the lease will run out")
-	}
-	return true
+	return run != nil && run.own != nil && run.own.end(ctx)
 }
 
 // Shutdown stops watching and closes the client, unless it was passed in. A
@@ -170,19 +182,24 @@ func (d *EtcdDiscovery) Shutdown(ctx context.Context) error {
 	return errors.Join(run.group.Stop(ctx), run.store.close())
 }
 
-// Self is this server as it last announced itself, nonce included; nil for an
+// Self is this server as it last said it is, nonce included; nil for an
 // observer. It is shared: do not change it.
-func (d *EtcdDiscovery) Self() *Server { return d.self.Load() }
+func (d *EtcdDiscovery) Self() *Server {
+	if run := d.link.Load(); run != nil && run.own != nil {
+		return run.own.Self()
+	}
+	return d.params.Self
+}
 
 // Server implements ServiceDiscovery.
-func (d *EtcdDiscovery) Server(id string) (*Server, bool) { return d.view.current.Load().server(id) }
+func (d *EtcdDiscovery) Server(id string) (*Server, bool) { return d.Snapshot().Server(id) }
 
 // Servers implements ServiceDiscovery.
-func (d *EtcdDiscovery) Servers() []*Server { return d.view.current.Load().all }
+func (d *EtcdDiscovery) Servers() []*Server { return d.Snapshot().Servers() }
 
 // ServersByType implements ServiceDiscovery.
 func (d *EtcdDiscovery) ServersByType(serverType string) []*Server {
-	return d.view.current.Load().byType[serverType]
+	return d.Snapshot().ServersByType(serverType)
 }
 
 // AddListener implements ServiceDiscovery.
@@ -222,15 +239,22 @@ func (d *EtcdDiscovery) Stale() bool {
 	return run == nil || run.follower.stale.Load()
 }
 
-// Registered reports whether this server's key is in etcd under a live lease.
+// Registered reports whether this server's key is in etcd under a lease that has
+// certainly not run out.
 func (d *EtcdDiscovery) Registered() bool {
 	run := d.link.Load()
-	return run != nil && run.registrar != nil && run.registrar.held.Load()
+	return run != nil && run.own != nil && run.own.Registered()
+}
+
+// Unhealthy is Registration.Unhealthy for this server.
+func (d *EtcdDiscovery) Unhealthy() (why error) {
+	_ = d.asOwn(func(own *Registration) error { why = own.Unhealthy(); return nil })
+	return why
 }
 
 // Fenced reports whether new players should go elsewhere: OnLoss is PolicyFence
 // and the registration was lost and not had again yet.
 func (d *EtcdDiscovery) Fenced() bool {
 	run := d.link.Load()
-	return d.params.OnLoss == PolicyFence && run != nil && run.registrar != nil && run.registrar.lost.Load()
+	return d.params.OnLoss == PolicyFence && run != nil && run.own != nil && run.own.lost.Load()
 }

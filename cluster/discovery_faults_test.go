@@ -132,14 +132,12 @@ func TestE03_PausedServerStaysAway(t *testing.T) {
 	operator := rawClient(t, endpoint)
 	d := newEtcd(t, etcdParams(backend("self"), endpoint))
 	register(t, d)
-	paused := backend("self")
-	paused.State = StatePaused
-	require.NoError(t, d.Announce(testContext(t), paused))
+	require.NoError(t, d.Edit(testContext(t), Edit{State: StatePaused}))
 	remove(t, operator, "t/servers/room/self")
 	eventually(t, func() bool { return !d.Registered() }, "noticed")
 	require.NoError(t, d.SyncServers(testContext(t)))
 	require.Zero(t, keyOf(t, operator, d.Self()).Count)
-	require.NoError(t, d.Announce(testContext(t), backend("self")), "it goes on")
+	d.Resume()
 	eventually(t, func() bool { return keyOf(t, operator, d.Self()).Count == 1 }, "registered again")
 }
 
@@ -503,11 +501,11 @@ func TestE14_RegisterCanBeGivenUp(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, d.Register(ctx), context.DeadlineExceeded)
 
-	require.False(t, d.link.Load().registrar.wanted.Load(), "nothing goes on behind the caller's back")
+	require.False(t, d.link.Load().own.wanted.Load(), "nothing goes on behind the caller's back")
 	waiting := make(chan error, 1)
 	done := make(chan struct{})
 	go func() { defer close(done); waiting <- d.Register(testContext(t)) }()
-	eventually(t, func() bool { return d.link.Load().registrar.wanted.Load() }, "at it")
+	eventually(t, func() bool { return d.link.Load().own.wanted.Load() }, "at it")
 	require.NoError(t, d.Deregister(testContext(t)))
 	<-done
 	require.ErrorContains(t, <-waiting, "deregistered")
@@ -622,7 +620,7 @@ func TestEtcdDiscovery_ListsInPages(t *testing.T) {
 	endpoint := startEtcd(t).EtcdEndpoints()[0]
 	operator := rawClient(t, endpoint)
 	want := []string{}
-	for n := range listPage*2 + 1 {
+	for n := range 2*firstPage + 1 {
 		s := backend(fmt.Sprintf("s%04d", n))
 		put(t, operator, s)
 		want = append(want, s.ID)
@@ -631,4 +629,35 @@ func TestEtcdDiscovery_ListsInPages(t *testing.T) {
 	require.Equal(t, want, ids(d.Servers()))
 	remove(t, operator, "t/", clientv3.WithPrefix())
 	eventually(t, sees(d), "all gone")
+}
+
+func TestEtcdDiscovery_Filter(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	operator := rawClient(t, endpoint)
+	coloured := func(id, stack string) *Server {
+		s := backend(id)
+		s.Metadata = map[string]string{"stack": stack}
+		return s
+	}
+	put(t, operator, coloured("blue-1", "blue"))
+	put(t, operator, coloured("green-1", "green"))
+	put(t, operator, coloured("odd", "odd"))
+	p := etcdParams(coloured("self", "blue"), endpoint)
+	p.Filter = func(s *Server) bool {
+		if s.ID == "odd" {
+			panic("odd")
+		}
+		return s.Metadata["stack"] == "green"
+	}
+	d := newEtcd(t, p)
+	register(t, d)
+	eventually(t, sees(d, "green-1", "odd", "self"), "listed")
+	put(t, operator, coloured("green-2", "green"))
+	put(t, operator, coloured("blue-2", "blue"))
+	put(t, operator, coloured("blue-1", "green"))
+	put(t, operator, coloured("green-1", "blue"))
+	eventually(t, sees(d, "blue-1", "green-2", "odd", "self"), "watched")
+	require.NoError(t, d.SyncServers(testContext(t)))
+	require.Equal(t, []string{"blue-1", "green-2", "odd", "self"}, ids(d.Servers()))
 }

@@ -11,15 +11,18 @@ import (
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
-// feed holds the current snapshot and has listeners hear how it came to be.
+// feed holds the current snapshot and tells how it came to be: to listeners, and
+// to whoever reads the history.
 type feed struct {
-	current atomic.Pointer[snapshot]
+	current atomic.Pointer[Snapshot]
 	log     logrus.FieldLogger
 	metrics DiscoveryMetrics
 
-	// mu makes a new snapshot and its place in the listeners' queues one step, and
-	// guards the fields below. Nothing of the user's runs under it.
+	// mu makes a new snapshot, its place in the history and in the listeners' queues
+	// one step, and guards the fields below. Nothing of the user's runs under it.
 	mu        sync.Mutex
+	history   history
+	more      chan struct{} // closed when there is another snapshot; nil when nobody waits
 	listeners []*subscriber
 	group     *lifecycle.Group // nil until started
 }
@@ -49,25 +52,69 @@ func (f *feed) add(l Listener) {
 	s := &subscriber{listener: l, wake: make(chan struct{}, 1), log: f.log, metrics: f.metrics}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, known := range f.current.Load().all {
-		s.queue = append(s.queue, change{id: known.ID, after: known})
-	}
-	s.signal()
+	s.push(f.current.Load().asEvents())
 	f.listeners = append(f.listeners, s)
 	if f.group != nil {
 		f.run(s)
 	}
 }
 
-// publish makes next the current snapshot and queues the changes for listeners.
-func (f *feed) publish(next *snapshot, changes []change) {
+// begin has the history start anew with a view of a revision.
+func (f *feed) begin(revision int64) {
 	f.mu.Lock()
-	f.current.Store(next)
-	for _, s := range f.listeners {
-		s.push(changes)
+	defer f.mu.Unlock()
+	f.history.reset(revision)
+	f.spread(nil)
+}
+
+// leap tells the history that a listing at one revision follows another.
+func (f *feed) leap(from, to int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.history.leaps = append(f.history.leaps, leap{from: from, to: to})
+}
+
+// publish makes next the current snapshot and has everybody hear the events,
+// which it gives their places.
+func (f *feed) publish(next *Snapshot, events []Event) {
+	f.mu.Lock()
+	for n := range events {
+		f.history.add(&events[n])
 	}
+	next.seq = f.history.last
+	f.current.Store(next)
+	f.spread(events)
 	f.mu.Unlock()
 	f.metrics.ServersPresent(len(next.all))
+}
+
+// spread has everybody hear the events; f.mu is held.
+func (f *feed) spread(events []Event) {
+	if f.more != nil {
+		close(f.more)
+		f.more = nil
+	}
+	if len(events) == 0 {
+		return
+	}
+	for _, s := range f.listeners {
+		s.push(events)
+	}
+}
+
+// next is the current snapshot and a channel that is closed when there is another.
+func (f *feed) next() (*Snapshot, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current.Load(), f.awaitMore()
+}
+
+// awaitMore is the channel that spread closes; f.mu is held.
+func (f *feed) awaitMore() <-chan struct{} {
+	if f.more == nil {
+		f.more = make(chan struct{})
+	}
+	return f.more
 }
 
 // subscriber is one listener and what it has yet to hear.
@@ -78,12 +125,12 @@ type subscriber struct {
 	wake     chan struct{}
 
 	mu    sync.Mutex // guards queue
-	queue []change
+	queue []Event
 }
 
-func (s *subscriber) push(changes []change) {
+func (s *subscriber) push(events []Event) {
 	s.mu.Lock()
-	s.queue = append(s.queue, changes...)
+	s.queue = append(s.queue, events...)
 	s.mu.Unlock()
 	s.signal()
 }
@@ -95,12 +142,12 @@ func (s *subscriber) signal() {
 	}
 }
 
-func (s *subscriber) take() []change {
+func (s *subscriber) take() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changes := s.queue
+	events := s.queue
 	s.queue = nil
-	return changes
+	return events
 }
 
 func (s *subscriber) deliver(ctx context.Context) {
@@ -110,32 +157,30 @@ func (s *subscriber) deliver(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
-		for _, c := range s.take() {
+		for _, e := range s.take() {
 			if ctx.Err() != nil {
 				return
 			}
-			s.tell(c)
+			s.tell(e)
 		}
 	}
 }
 
-// tell calls the listener for one change. A server that came back as another run
-// is a leave and a join, and each of the two survives a panic in the other.
-func (s *subscriber) tell(c change) {
-	was, is := present(c.before), present(c.after)
-	switch {
-	case was && is && c.before.Epoch == c.after.Epoch && c.before.Type == c.after.Type:
+// tell calls the listener for one event.
+func (s *subscriber) tell(e Event) {
+	switch e.Kind {
+	case EventUp:
+		s.call(func() { s.listener.AddServer(e) })
+	case EventDown:
+		s.call(func() { s.listener.RemoveServer(e) })
+	case EventUpdate:
 		if u, ok := s.listener.(ServerUpdater); ok {
-			s.call(func() { u.UpdateServer(c.before, c.after) })
+			s.call(func() { u.UpdateServer(e) })
 		}
-		return
-	case was && is:
-		s.call(func() { s.listener.RemoveServer(c.before.withState(StateSuspect)) })
-	case was:
-		s.call(func() { s.listener.RemoveServer(c.after) })
-	}
-	if is {
-		s.call(func() { s.listener.AddServer(c.after) })
+	case EventLeader:
+		if l, ok := s.listener.(LeaderListener); ok {
+			s.call(func() { l.LeaderChanged(e) })
+		}
 	}
 }
 

@@ -134,10 +134,10 @@ func (r *recorder) notef(format string, args ...any) {
 	r.heard = append(r.heard, fmt.Sprintf(format, args...))
 }
 
-func (r *recorder) AddServer(s *Server)    { r.notef("add %s", s.ID) }
-func (r *recorder) RemoveServer(s *Server) { r.notef("remove %s %s", s.ID, s.State) }
-func (r *recorder) UpdateServer(before, after *Server) {
-	r.notef("update %s %s>%s", after.ID, before.Metadata["stack"], after.Metadata["stack"])
+func (r *recorder) AddServer(e Event)    { r.notef("add %s", e.Server.ID) }
+func (r *recorder) RemoveServer(e Event) { r.notef("remove %s %s", e.Server.ID, e.Server.State) }
+func (r *recorder) UpdateServer(e Event) {
+	r.notef("update %s %s>%s", e.Server.ID, e.Before.Metadata["stack"], e.Server.Metadata["stack"])
 }
 
 func (r *recorder) events() []string {

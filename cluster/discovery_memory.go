@@ -76,6 +76,9 @@ func (r *MemoryRegistry) remove(s *Server) {
 func (r *MemoryRegistry) write(u update) {
 	r.revision++
 	u.revision = r.revision
+	if u.server != nil {
+		u.server.Revision = r.revision // nobody else has this value yet
+	}
 	if key := serverKey(u.serverType, u.id); u.server == nil {
 		delete(r.servers, key)
 	} else {
@@ -86,16 +89,17 @@ func (r *MemoryRegistry) write(u update) {
 	}
 }
 
-// subscribe lists the servers and has in hear of every change after that.
-func (r *MemoryRegistry) subscribe(in *inbox) []update {
+// subscribe lists the servers at a revision and has in hear of every change
+// after that.
+func (r *MemoryRegistry) subscribe(in *inbox) (listed []update, revision int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	listed := make([]update, 0, len(r.servers))
+	listed = make([]update, 0, len(r.servers))
 	for _, u := range r.servers {
 		listed = append(listed, u)
 	}
 	r.inboxes[in] = struct{}{}
-	return listed
+	return listed, r.revision
 }
 
 func (r *MemoryRegistry) unsubscribe(in *inbox) {
@@ -210,14 +214,23 @@ func (d *MemoryDiscovery) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-d.inbox.wake:
-			d.view.apply(d.inbox.take())
+			d.catchUp()
 		case done := <-d.syncs:
-			d.view.apply(d.inbox.take())
+			d.catchUp()
 			d.lastSync.Store(time.Now().UnixNano())
 			close(done)
+		case <-d.view.hints.wake:
+			d.view.heed()
 		case <-due:
 		}
 		due = alarm(d.view.expire())
+	}
+}
+
+// catchUp applies what is in the inbox.
+func (d *MemoryDiscovery) catchUp() {
+	if updates := d.inbox.take(); len(updates) > 0 {
+		d.view.apply(updates, updates[len(updates)-1].revision)
 	}
 }
 
@@ -244,15 +257,16 @@ func (d *MemoryDiscovery) Register(context.Context) error {
 	return nil
 }
 
-// Announce changes what this server says of itself, now or when it registers.
-func (d *MemoryDiscovery) Announce(_ context.Context, self *Server) error {
+// Edit changes what this server says of itself, now or when it registers.
+// IfRevision is not looked at: nobody else edits a server of this registry.
+func (d *MemoryDiscovery) Edit(_ context.Context, e Edit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.usable(); err != nil {
 		return err
 	}
-	next, err := nextSelf(d.self, self)
-	if err != nil {
+	next := e.of(d.announced)
+	if err := errors.Join(e.validate(), next.validate()); err != nil {
 		return err
 	}
 	d.announced = next
@@ -291,14 +305,14 @@ func (d *MemoryDiscovery) Self() *Server {
 }
 
 // Server implements ServiceDiscovery.
-func (d *MemoryDiscovery) Server(id string) (*Server, bool) { return d.view.current.Load().server(id) }
+func (d *MemoryDiscovery) Server(id string) (*Server, bool) { return d.Snapshot().Server(id) }
 
 // Servers implements ServiceDiscovery.
-func (d *MemoryDiscovery) Servers() []*Server { return d.view.current.Load().all }
+func (d *MemoryDiscovery) Servers() []*Server { return d.Snapshot().Servers() }
 
 // ServersByType implements ServiceDiscovery.
 func (d *MemoryDiscovery) ServersByType(serverType string) []*Server {
-	return d.view.current.Load().byType[serverType]
+	return d.Snapshot().ServersByType(serverType)
 }
 
 // AddListener implements ServiceDiscovery.

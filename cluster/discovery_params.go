@@ -12,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
 )
 
 // Defaults of EtcdParams, those of Pitaya (wire.md section 14) where it has the key.
@@ -63,8 +65,8 @@ type EtcdParams struct {
 	OnLoss       Policy
 
 	SyncInterval time.Duration // between comparisons of the view with etcd
-	// SyncParallelism is Pitaya's number of parallel reads. A listing here is one
-	// read of all values in pages, so it has no effect; negative is refused.
+	// SyncParallelism is how many pages of a listing (of about 1 MiB, and at most
+	// 1,000 servers) are read ahead while earlier ones are decoded; negative is refused.
 	SyncParallelism int
 
 	RevokeTimeout      time.Duration // for leaving: say so and give the lease back
@@ -73,8 +75,13 @@ type EtcdParams struct {
 	GrantRetryInterval time.Duration // under PolicyExit, between attempts
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
-	TypesBlacklist []string      // server types to ignore, this server's own key aside
-	SuspectFor     time.Duration // how long Server(id) answers for a server that is gone
+	TypesBlacklist []string // server types to ignore, this server's own key aside
+	// Filter reports whether to see a server; nil sees all, and this server is always
+	// seen. It is called for every value read, and must be quick. A server that it
+	// begins to hide is told as gone.
+	Filter     func(*Server) bool
+	Health     Health        // what this server needs to stay in the list
+	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
 }
 
 func (p EtcdParams) withDefaults() EtcdParams {
@@ -100,14 +107,18 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.GrantMaxRetries = cmp.Or(p.GrantMaxRetries, DefaultGrantMaxRetries)
 	p.GrantRetryInterval = cmp.Or(p.GrantRetryInterval, DefaultGrantRetryInterval)
 	p.SuspectFor = cmp.Or(p.SuspectFor, DefaultSuspectFor)
+	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
 		p.Self = prepareSelf(p.Self)
+		if !p.Self.Has(constants.CapLeader) {
+			p.Self.Caps = append(p.Self.Caps, constants.CapLeader)
+		}
 	}
 	return p
 }
 
 func (p EtcdParams) validate() error {
-	var faults []error
+	faults := []error{p.Health.validate()}
 	if p.Self != nil {
 		faults = append(faults, p.Self.validate())
 	}
@@ -153,7 +164,7 @@ func (p EtcdParams) durations() map[string]time.Duration {
 func prepareSelf(self *Server) *Server {
 	self = self.clone()
 	self.State = self.state()
-	self.Epoch = 0
+	self.Epoch, self.Revision, self.gone = 0, 0, false
 	if self.Nonce == "" {
 		self.Nonce = rand.Text()
 	}
@@ -182,13 +193,3 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 var errObserver = errors.New("this service discovery only observes: it was made without a server of its own")
-
-// nextSelf is what self says of the server that is known as own.
-func nextSelf(own, self *Server) (*Server, error) {
-	if self == nil || self.ID != own.ID || self.Type != own.Type {
-		return nil, fmt.Errorf("server %s of type %s: an announcement keeps id and type", own.ID, own.Type)
-	}
-	next := self.clone()
-	next.Nonce, next.State, next.Epoch = own.Nonce, self.state(), 0
-	return next, next.validate()
-}

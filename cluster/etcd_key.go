@@ -29,32 +29,48 @@ type ownKey struct {
 	key     string
 	nonce   string
 
-	revision int64 // of our last write; 0 before the first
-	changed  bool  // there is something to say that was not written yet
+	revision int64 // of the key as we last knew it; 0 when it was not ours
 }
 
-// put writes the value under the lease, whether the key is missing or ours, and
-// returns the revision of the write. errHeld: it is somebody else's.
-func (k *ownKey) put(ctx context.Context, s *Server, lease clientv3.LeaseID) (int64, error) {
-	value, err := json.Marshal(s)
-	if err != nil {
-		return 0, fmt.Errorf("server %s: %w", s.ID, err)
+func newOwnKey(p EtcdParams, store *etcdStore) ownKey {
+	return ownKey{
+		store: store, log: p.Log, timeout: p.GrantTimeout,
+		key: serverKey(p.Self.Type, p.Self.ID), nonce: p.Self.Nonce,
 	}
-	write := clientv3.OpPut(k.key, string(value), clientv3.WithLease(lease))
+}
+
+// put writes what is said under the lease, whether the key is missing or ours.
+// errHeld: it is somebody else's.
+func (k *ownKey) put(ctx context.Context, said *announcement, lease clientv3.LeaseID) error {
 	for {
-		held, err := k.swap(ctx, write)
-		if err != nil || held == nil {
-			return k.revision, err
+		self := said.send()
+		value, err := json.Marshal(self)
+		if err != nil {
+			return fmt.Errorf("server %s: %w", self.ID, err)
 		}
+		held, err := k.swap(ctx, clientv3.OpPut(k.key, string(value), clientv3.WithLease(lease)))
 		switch {
+		case err != nil:
+			return err
+		case held == nil:
+			said.written(self)
+			return nil
 		case held.ModRevision == 0:
 			k.revision = 0 // it was deleted: create it
-		case k.owns(held):
-			k.revision = held.ModRevision
-		default:
-			return 0, errHeld
+		case !k.adopt(held, said):
+			return errHeld
 		}
 	}
+}
+
+// adopt takes over what is in the key when it is ours, and reports whether it is.
+func (k *ownKey) adopt(held *mvccpb.KeyValue, said *announcement) bool {
+	s, ok := k.ours(held)
+	if ok && held.ModRevision != k.revision {
+		said.adopt(s)
+		k.revision = held.ModRevision
+	}
+	return ok
 }
 
 // swap does the write if the key is as we left it (missing, when revision is 0);
@@ -69,7 +85,7 @@ func (k *ownKey) swap(ctx context.Context, write clientv3.Op) (*mvccpb.KeyValue,
 		return nil, err
 	}
 	if resp.Succeeded {
-		k.revision, k.changed = resp.Header.Revision, false
+		k.revision = resp.Header.Revision
 		return nil, nil
 	}
 	if kvs := resp.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
@@ -90,7 +106,7 @@ func (k *ownKey) leave(ctx context.Context, s *Server, lease clientv3.LeaseID) e
 		if err != nil || held == nil {
 			return err
 		}
-		if held.ModRevision == 0 || !k.owns(held) {
+		if _, ok := k.ours(held); !ok {
 			return nil
 		}
 		k.revision = held.ModRevision
@@ -98,10 +114,11 @@ func (k *ownKey) leave(ctx context.Context, s *Server, lease clientv3.LeaseID) e
 	return nil
 }
 
-// owns reports whether a value was put by this run of this server.
-func (k *ownKey) owns(held *mvccpb.KeyValue) bool {
+// ours is the server in the key, if this run of this server put it.
+func (k *ownKey) ours(held *mvccpb.KeyValue) (*Server, bool) {
 	s := new(Server)
-	return len(held.Value) <= maxServerValue && json.Unmarshal(held.Value, s) == nil && s.Nonce == k.nonce
+	ok := len(held.Value) <= maxServerValue && json.Unmarshal(held.Value, s) == nil && s.Nonce == k.nonce
+	return s, ok
 }
 
 // clear returns when the key is missing or ours. While another process holds it,
@@ -111,8 +128,11 @@ func (k *ownKey) clear(ctx context.Context) error {
 	var h holder
 	for first := true; ; first = false {
 		held, err := k.look(ctx)
-		if err != nil || held == nil || k.owns(held) {
+		if err != nil || held == nil {
 			return err
+		}
+		if _, ok := k.ours(held); ok {
+			return nil
 		}
 		left, err := k.timeToLive(ctx, held)
 		if err != nil {
@@ -144,16 +164,17 @@ func (k *ownKey) look(ctx context.Context) (*mvccpb.KeyValue, error) {
 // reading is the rest of a lease at some moment between two of this process's clock.
 type reading struct {
 	asked, answered time.Time
-	ttl             time.Duration // whole seconds, rounded down; not positive when it ran out
+	ttl             time.Duration // whole seconds, rounded down; negative when there is no such lease
+	term            uint64        // of Raft
 }
 
 func (k *ownKey) timeToLive(ctx context.Context, held *mvccpb.KeyValue) (reading, error) {
-	asked := time.Now()
 	if held.Lease == 0 {
-		return reading{asked: asked, answered: asked}, nil
+		return reading{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
+	asked := time.Now()
 	resp, err := k.store.lease.TimeToLive(ctx, clientv3.LeaseID(held.Lease))
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return reading{asked: asked, answered: time.Now(), ttl: -time.Second}, nil
@@ -161,36 +182,47 @@ func (k *ownKey) timeToLive(ctx context.Context, held *mvccpb.KeyValue) (reading
 	if err != nil {
 		return reading{}, err
 	}
-	return reading{asked: asked, answered: time.Now(), ttl: time.Duration(resp.TTL) * time.Second}, nil
+	return reading{asked: asked, answered: time.Now(), ttl: time.Duration(resp.TTL) * time.Second, term: resp.RaftTerm}, nil
 }
 
 // holder is what was seen of the process that holds our key.
 type holder struct {
 	lease    int64
 	revision int64
+	term     uint64
 	// latest is when the lease has run out at the latest, unless it is renewed.
 	latest time.Time
 }
+
+// expirySlack is how late etcd may be in ending a lease that ran out.
+const expirySlack = 1500 * time.Millisecond
 
 // alive takes one more look and reports whether the process certainly lives: it
 // has a key that no lease bounds, wrote the key (other than to say that it
 // leaves), or renewed the lease.
 func (h *holder) alive(held *mvccpb.KeyValue, left reading) bool {
-	latest := left.answered.Add(left.ttl + time.Second)
-	if held.Lease == 0 {
+	switch {
+	case held.Lease == 0:
 		return true
-	}
-	if h.revision == 0 {
-		*h = holder{lease: held.Lease, revision: held.ModRevision, latest: latest}
+	case h.revision == 0, left.term != h.term && left.ttl >= 0: // a new leader of etcd gives every lease its full time again
+		*h = holder{lease: held.Lease, revision: held.ModRevision, term: left.term, latest: left.answered.Add(left.ttl + time.Second)}
 		return false
-	}
-	if held.Lease != h.lease || left.ttl > 0 && !left.asked.Add(left.ttl).Before(h.latest) {
+	case held.Lease != h.lease, h.renewed(left):
 		return true
-	}
-	if held.ModRevision == h.revision {
+	case held.ModRevision == h.revision:
 		return false
 	}
 	h.revision = held.ModRevision
 	s := new(Server)
 	return json.Unmarshal(held.Value, s) != nil || s.State != StateLeft
+}
+
+// renewed reports whether the lease lasts longer than it did when first seen. A
+// rest below a second reads as 0, so a lease of 1 s shows it only by still
+// being there.
+func (h *holder) renewed(left reading) bool {
+	if left.ttl > 0 {
+		return !left.asked.Add(left.ttl).Before(h.latest)
+	}
+	return left.ttl == 0 && left.asked.After(h.latest.Add(expirySlack))
 }

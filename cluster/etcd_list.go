@@ -1,18 +1,22 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"errors"
 
 	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
 const (
-	// listPage is how many keys one read of a listing returns.
-	listPage = 250
 	// maxBad is how many bad values are remembered.
 	maxBad = 10_000
+	// maxExpected is for how many servers room is made before they are read.
+	maxExpected = 1 << 16
 )
 
 // listing is every server at one revision.
@@ -25,49 +29,95 @@ type listing struct {
 type entryReader struct {
 	log     logrus.FieldLogger
 	metrics DiscoveryMetrics
+	self    *Server            // nil for an observer
+	filter  func(*Server) bool // the user's; nil sees all
 	// bad has the revision of every value known not to be a server, so that each is
 	// told of once and not at every listing.
-	bad map[string]int64
+	bad       map[string]int64
+	readAhead int // pages read and not decoded, at least 1
 }
 
 func newEntryReader(p EtcdParams) *entryReader {
-	return &entryReader{log: p.Log, metrics: p.Metrics, bad: map[string]int64{}}
+	return &entryReader{
+		log: p.Log, metrics: p.Metrics, self: p.Self, filter: p.Filter, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1),
+	}
 }
 
-// list reads all servers in pages at one revision.
+// list reads all servers, in pages at one revision. Pages are read ahead while
+// earlier ones are decoded. The first error ends both.
 func (r *entryReader) list(ctx context.Context, kv clientv3.KV) (listing, error) {
-	end := clientv3.GetPrefixRangeEnd(serversPrefix)
-	var all listing
-	for from := serversPrefix; ; {
-		resp, err := kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(listPage), clientv3.WithRev(all.revision))
-		if err != nil {
-			return listing{}, err
+	pages := newPageReader(kv)
+	first, err := pages.next(ctx)
+	if err != nil {
+		return listing{}, err
+	}
+	all := listing{revision: pages.revision, updates: make([]update, 0, min(max(first.Count, 0), maxExpected))}
+	if pages.end() {
+		r.decode(first, &all)
+		return all, nil
+	}
+	if err := r.decodeAhead(ctx, pages, first, &all); err != nil {
+		return listing{}, err
+	}
+	return all, nil
+}
+
+// decodeAhead decodes the first page and all that come after it.
+func (r *entryReader) decodeAhead(ctx context.Context, pages *pageReader, first *clientv3.GetResponse, all *listing) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	group := lifecycle.NewGroup(ctx)
+	// One more is in the hand of who reads.
+	ahead := make(chan *clientv3.GetResponse, r.readAhead-1)
+	group.Go("discovery.list", func(ctx context.Context) { pages.rest(ctx, ahead, cancel) })
+	for page, more := first, true; more && ctx.Err() == nil; page, more = <-ahead {
+		r.decode(page, all)
+	}
+	err := context.Cause(ctx) // nil means that every page came
+	cancel(nil)
+	return errors.Join(err, group.Stop(context.WithoutCancel(ctx)))
+}
+
+// decode adds the servers of a page.
+func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
+	for _, pair := range page.Kvs {
+		if u, ok := r.put(pair); ok && (u.server != nil || u.leading != nil) {
+			all.updates = append(all.updates, u)
 		}
-		if all.revision == 0 {
-			all.revision = resp.Header.Revision
-		}
-		for _, pair := range resp.Kvs {
-			if u, ok := r.put(pair); ok && u.server != nil {
-				all.updates = append(all.updates, u)
-			}
-		}
-		if !resp.More || len(resp.Kvs) == 0 {
-			return all, nil
-		}
-		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
 }
 
 // put reads one key and value. A value that is not a server is counted, and
 // means that the key, if it can be a server's at all, holds none.
 func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(pair)
+	}
 	s, err := parseServer(string(pair.Key), pair.Value)
 	if err != nil {
 		r.skip(pair, err)
 		return readDelete(pair)
 	}
-	s.Epoch = pair.CreateRevision
+	s.Epoch, s.Revision = pair.CreateRevision, pair.ModRevision
+	if !r.sees(s) {
+		return readDelete(pair)
+	}
 	return update{serverType: s.Type, id: s.ID, server: s, revision: pair.ModRevision}, true
+}
+
+// sees asks the user's filter. One that panics hides nobody.
+func (r *entryReader) sees(s *Server) (visible bool) {
+	if r.filter == nil || r.self != nil && s.ID == r.self.ID && s.Type == r.self.Type {
+		return true
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			visible = true
+			r.metrics.ListenerPanicked()
+			r.log.WithField("panic", p).Error("filter of service discovery panicked")
+		}
+	}()
+	return r.filter(s)
 }
 
 func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
@@ -85,6 +135,9 @@ func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
 
 // readDelete reads that a key holds no server.
 func readDelete(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(&mvccpb.KeyValue{Key: pair.Key, ModRevision: pair.ModRevision})
+	}
 	serverType, id, err := splitServerKey(string(pair.Key))
 	return update{serverType: serverType, id: id, revision: pair.ModRevision}, err == nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +27,8 @@ type follower struct {
 	store  *etcdStore
 	view   *view
 
-	// ownLost is told when this server's key is not in etcd as it should be.
-	ownLost func()
+	// owners are the registrations whose keys are watched over.
+	owners atomic.Pointer[[]*Registration]
 
 	syncs  chan syncRequest
 	doubts chan string // why to list again at once; room for one
@@ -45,13 +46,19 @@ type syncRequest struct {
 }
 
 func newFollower(p EtcdParams, store *etcdStore, v *view) *follower {
-	return &follower{
-		params:  p,
-		store:   store,
-		view:    v,
-		ownLost: func() {},
-		syncs:   make(chan syncRequest),
-		doubts:  make(chan string, 1),
+	f := &follower{params: p, store: store, view: v, syncs: make(chan syncRequest), doubts: make(chan string, 1)}
+	f.owners.Store(new([]*Registration))
+	return f
+}
+
+// watchOver has r look when its key is not in etcd as r left it.
+func (f *follower) watchOver(r *Registration) {
+	for {
+		before := f.owners.Load()
+		after := append(slices.Clone(*before), r)
+		if f.owners.CompareAndSwap(before, &after) {
+			return
+		}
 	}
 }
 
@@ -99,19 +106,21 @@ func (f *follower) accept(l listing) ending {
 		end = endBackwards
 	}
 	f.revision.Store(l.revision)
-	f.view.replace(l.updates)
+	f.view.replace(l.updates, l.revision)
 	f.lastSync.Store(time.Now().UnixNano())
 	f.stale.Store(false)
 	f.checkOwn()
 	return end
 }
 
+// checkOwn has every registration look whose key is missing, another's, or
+// edited by somebody.
 func (f *follower) checkOwn() {
-	if f.params.Self == nil {
-		return
-	}
-	if own := f.view.own(); own == nil || own.Nonce != f.params.Self.Nonce {
-		f.ownLost()
+	for _, r := range *f.owners.Load() {
+		self := r.Self()
+		if seen := f.view.holder(self.Type, self.ID); seen == nil || !seen.says(self) {
+			r.doubt()
+		}
 	}
 }
 
@@ -149,8 +158,8 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), serversPrefix,
-		clientv3.WithPrefix(), clientv3.WithRev(f.revision.Load()+1))
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), leadersPrefix,
+		clientv3.WithRange(followedEnd), clientv3.WithRev(f.revision.Load()+1))
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {
@@ -184,6 +193,8 @@ func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-c
 	case <-tick:
 		end, _ := f.compare(ctx)
 		return end
+	case <-f.view.hints.wake:
+		f.view.heed()
 	case <-alarm(f.view.expire()):
 	}
 	return endNot
@@ -222,11 +233,10 @@ func (f *follower) apply(resp clientv3.WatchResponse) {
 	if n := len(resp.Events); n > 0 {
 		f.revision.Store(max(revision, resp.Events[n-1].Kv.ModRevision))
 	}
-	if len(updates) == 0 {
-		return
+	f.view.apply(updates, f.revision.Load())
+	if len(updates) > 0 {
+		f.checkOwn()
 	}
-	f.view.apply(updates)
-	f.checkOwn()
 }
 
 // compare lists, accepts what is listed, and says what that means for the watch.
@@ -261,6 +271,8 @@ func (f *follower) relist(ctx context.Context, reason string) {
 		select {
 		case <-ctx.Done():
 		case waiting = <-f.syncs:
+		case <-f.view.hints.wake:
+			f.view.heed()
 		case <-alarm(f.view.expire()):
 		case <-time.After(wait.NextBackOff()):
 		}

@@ -49,8 +49,8 @@ type incomingValue struct {
 
 // MarshalJSON writes the server as it stands in etcd: the keys of wire.md 6.1
 // in Pitaya's order, byte for byte as Pitaya writes them, then for a server of
-// ours one key "cereus". Metadata that is nil becomes null. Epoch is not part
-// of it.
+// ours one key "cereus". Metadata that is nil becomes null. Epoch and
+// Revision are not part of it.
 func (s *Server) MarshalJSON() ([]byte, error) {
 	value := serverValue{ID: s.ID, Type: s.Type, Metadata: s.Metadata, Frontend: s.Frontend, Hostname: s.Hostname}
 	if s.Cereus() {
@@ -80,20 +80,28 @@ func (s *Server) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*s = Server{ID: in.ID, Type: in.Type, Metadata: metadata, Frontend: in.Frontend, Hostname: in.Hostname, State: StateUp}
-	s.extend(in.Cereus)
+	var ext serverExtension
+	if len(in.Cereus) > 0 && json.Unmarshal(in.Cereus, &ext) == nil {
+		s.extend(ext)
+	}
 	return nil
 }
 
-// extend reads what is under the "cereus" key, if that can be read.
-func (s *Server) extend(raw json.RawMessage) {
-	var ext serverExtension
-	if len(raw) == 0 || json.Unmarshal(raw, &ext) != nil {
-		return
-	}
+// extend adds what is under the "cereus" key.
+func (s *Server) extend(ext serverExtension) {
 	s.Nonce, s.Caps, s.Weight = ext.Nonce, ext.Caps, max(ext.Weight, 0)
 	if ext.State != "" {
 		s.State = ext.State
 	}
+}
+
+// decodeServer is UnmarshalJSON, with a short way for the usual value.
+func decodeServer(value []byte) (*Server, error) {
+	if s, ok := scanServer(value); ok {
+		return s, nil
+	}
+	s := new(Server)
+	return s, s.UnmarshalJSON(value)
 }
 
 func decodeMetadata(raw json.RawMessage) (map[string]string, error) {
@@ -142,8 +150,8 @@ func parseServer(key string, value []byte) (*Server, error) {
 	if len(value) > maxServerValue {
 		return nil, errTooBig
 	}
-	s := new(Server)
-	if err := json.Unmarshal(value, s); err != nil {
+	s, err := decodeServer(value)
+	if err != nil {
 		return nil, err
 	}
 	if s.ID != id || s.Type != serverType {
@@ -202,9 +210,27 @@ func (s *Server) withState(state State) *Server {
 	return &c
 }
 
-// equal reports whether two values of a server say the same, Epoch included.
+// departed is a copy of a server that is gone.
+func (s *Server) departed(state State) *Server {
+	c := s.withState(state)
+	c.gone = true
+	return c
+}
+
+// sameRun reports whether two values are of one run of one server.
+func sameRun(a, b *Server) bool {
+	return a.Epoch == b.Epoch && a.Type == b.Type && a.Nonce == b.Nonce
+}
+
+// equal reports whether two values of a server say the same, Epoch included and
+// Revision not.
 func (s *Server) equal(o *Server) bool {
-	return s == o || s.Epoch == o.Epoch && s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
+	return s == o || s.Epoch == o.Epoch && s.gone == o.gone && s.says(o)
+}
+
+// says reports whether two values of a server say the same.
+func (s *Server) says(o *Server) bool {
+	return s.ID == o.ID && s.Type == o.Type && s.Frontend == o.Frontend &&
 		s.Hostname == o.Hostname && s.Nonce == o.Nonce && s.state() == o.state() && s.Weight == o.Weight &&
 		maps.Equal(s.Metadata, o.Metadata) && slices.Equal(s.Caps, o.Caps)
 }

@@ -13,61 +13,172 @@ const idShards = 256
 
 type idIndex [idShards]map[string]*Server
 
-// snapshot is the cluster at one moment. It is immutable; edit makes the next.
-type snapshot struct {
-	seed   maphash.Seed
-	byID   *idIndex             // whoever Server(id) answers with, those gone included
-	all    []*Server            // those present, by id
-	byType map[string][]*Server // those that may be given work, by id
+// Snapshot is the cluster at one moment. It is immutable; the zero Snapshot is
+// empty. The exported methods neither lock nor allocate.
+type Snapshot struct {
+	seed    maphash.Seed
+	byID    *idIndex              // whoever Server(id) answers with, those gone included
+	all     []*Server             // those present, by id
+	byType  map[string][]*Server  // those that may be given work, by id
+	members map[string]int        // how many are present, by type
+	types   []string              // sorted
+	leaders map[string]leadership // by type
+
+	revision int64
+	seq      uint64
 }
 
-func newSnapshot() *snapshot {
-	return &snapshot{seed: maphash.MakeSeed(), byID: new(idIndex), byType: map[string][]*Server{}}
+func newSnapshot() *Snapshot {
+	return &Snapshot{seed: maphash.MakeSeed(), byID: new(idIndex)}
 }
 
-func (s *snapshot) shard(id string) int { return int(maphash.String(s.seed, id) % idShards) }
+func (s *Snapshot) shard(id string) int { return int(maphash.String(s.seed, id) % idShards) }
 
-func (s *snapshot) server(id string) (*Server, bool) {
+// Server finds a server by its id, also one that is gone and not forgotten yet
+// (see ServiceDiscovery).
+func (s *Snapshot) Server(id string) (*Server, bool) {
+	if s.byID == nil {
+		return nil, false
+	}
 	found, ok := s.byID[s.shard(id)][id]
 	return found, ok
 }
 
-// present reports whether a server counts as being in the cluster.
-func present(s *Server) bool {
-	return s != nil && s.State != StateLeft && s.State != StateSuspect
+// Servers is every server present, in whatever state, sorted by id. The slice is
+// shared: do not change it.
+func (s *Snapshot) Servers() []*Server { return s.all }
+
+// ServersByType is every server of a type that may be given work (StateUp or
+// StateBusy), sorted by id. The slice is shared: do not change it.
+func (s *Snapshot) ServersByType(serverType string) []*Server { return s.byType[serverType] }
+
+// Types is the types of the servers present, sorted. The slice is shared: do not
+// change it.
+func (s *Snapshot) Types() []string { return s.types }
+
+// Leader is the leader of a type, if it has one.
+func (s *Snapshot) Leader(serverType string) (Leader, bool) {
+	l := s.leaders[serverType].leader()
+	return l, l.ID != ""
 }
 
-// change is what one id was and is; nil is nobody.
-type change struct {
-	id            string
-	before, after *Server
+// Revision is that of etcd, or of the in-memory registry, of which the snapshot
+// is: of the last listing, or of the last change heard of since. 0 before Init.
+func (s *Snapshot) Revision() int64 { return s.revision }
+
+// Seq is the place in this process's history of the last event that the snapshot
+// contains; 0 when there was none.
+func (s *Snapshot) Seq() uint64 { return s.seq }
+
+// Snapshot is the cluster as this process sees it now.
+func (d *EtcdDiscovery) Snapshot() *Snapshot { return d.view.current.Load() }
+
+// Snapshot is the cluster as this process sees it now.
+func (d *MemoryDiscovery) Snapshot() *Snapshot { return d.view.current.Load() }
+
+// asEvents tells the snapshot to somebody who knows nothing yet.
+func (s *Snapshot) asEvents() []Event {
+	var events []Event
+	for _, known := range s.all {
+		events = append(events, Event{
+			Kind: EventUp, Reason: ReasonPresent, Type: known.Type, Server: known, Revision: s.revision, Seq: s.seq,
+		})
+	}
+	for _, serverType := range slices.Sorted(maps.Keys(s.leaders)) {
+		events = s.appendLeader(events, s.leaders[serverType].leader(), new(Snapshot), s.revision)
+	}
+	return events
+}
+
+// appendLeader adds that l leads its type, unless before says the same.
+func (s *Snapshot) appendLeader(events []Event, l Leader, before *Snapshot, revision int64) []Event {
+	if was, ok := before.Leader(l.Type); was == l || !ok && l.ID == "" {
+		return events
+	}
+	e := leaderEvent(s, l)
+	e.Revision = revision
+	return append(events, e)
+}
+
+// withLeaders makes the leaders those after the changes.
+func (s *Snapshot) withLeaders(changes []change) {
+	leaders := make(map[string]leadership, len(s.leaders)+1)
+	maps.Copy(leaders, s.leaders)
+	for _, c := range changes {
+		leaders[c.leads.serverType] = *c.leads
+		if c.leads.empty() {
+			delete(leaders, c.leads.serverType)
+		}
+	}
+	s.leaders = leaders
 }
 
 // apply makes the snapshot after the changes, which name each id once. Its cost
 // is one copy of the lists that a change is in.
-func (s *snapshot) apply(changes []change) *snapshot {
+func (s *Snapshot) apply(changes []change, revision int64) *Snapshot {
+	next := *s
+	next.revision = revision
 	changes = slices.SortedFunc(slices.Values(changes), func(a, b change) int { return strings.Compare(a.id, b.id) })
-	next := &snapshot{seed: s.seed, byID: s.indexWith(changes), all: s.all, byType: s.byType}
+	servers, _ := slices.BinarySearchFunc(changes, "\x00", func(c change, first string) int { return strings.Compare(c.id, first) })
+	if servers > 0 { // those without an id
+		next.withLeaders(changes[:servers])
+		changes = changes[servers:]
+	}
+	if len(changes) == 0 {
+		return &next
+	}
+	next.byID = s.indexWith(changes)
 	next.all = merge(s.all, changes, present)
-	types := touchedTypes(changes)
-	if len(types) == 0 {
-		return next
-	}
-	next.byType = maps.Clone(s.byType)
-	for serverType := range types {
-		list := merge(s.byType[serverType], changes, func(c *Server) bool {
-			return c != nil && c.Type == serverType && c.routable()
-		})
-		if len(list) == 0 {
-			delete(next.byType, serverType)
-			continue
-		}
-		next.byType[serverType] = list
-	}
-	return next
+	next.countMembers(changes)
+	next.listByType(changes)
+	return &next
 }
 
-func (s *snapshot) indexWith(changes []change) *idIndex {
+// countMembers makes members and types those after the changes.
+func (s *Snapshot) countMembers(changes []change) {
+	by := map[string]int{}
+	for _, c := range changes {
+		if present(c.before) {
+			by[c.before.Type]--
+		}
+		if present(c.after) {
+			by[c.after.Type]++
+		}
+	}
+	maps.DeleteFunc(by, func(_ string, n int) bool { return n == 0 })
+	if len(by) == 0 {
+		return
+	}
+	members := make(map[string]int, len(s.members)+len(by))
+	maps.Copy(members, s.members)
+	for serverType, n := range by {
+		members[serverType] += n
+	}
+	maps.DeleteFunc(members, func(_ string, n int) bool { return n == 0 })
+	s.members, s.types = members, slices.Sorted(maps.Keys(members))
+}
+
+// listByType makes byType that after the changes.
+func (s *Snapshot) listByType(changes []change) {
+	types := touchedTypes(changes)
+	if len(types) == 0 {
+		return
+	}
+	byType := make(map[string][]*Server, len(s.byType)+len(types))
+	maps.Copy(byType, s.byType)
+	for serverType := range types {
+		list := merge(s.byType[serverType], changes, func(c *Server) bool {
+			return present(c) && c.Type == serverType && c.routable()
+		})
+		byType[serverType] = list
+		if len(list) == 0 {
+			delete(byType, serverType)
+		}
+	}
+	s.byType = byType
+}
+
+func (s *Snapshot) indexWith(changes []change) *idIndex {
 	index := *s.byID
 	var copied [idShards]bool
 	for _, c := range changes {

@@ -19,7 +19,7 @@ func fullView(n int) *view {
 		s.Epoch = int64(i + 1)
 		listed = append(listed, update{serverType: s.Type, id: s.ID, server: s, revision: s.Epoch})
 	}
-	v.replace(listed)
+	v.replace(listed, int64(n))
 	return v
 }
 
@@ -49,7 +49,7 @@ func flipOne(b *testing.B, v *view) {
 	for n := 0; b.Loop(); n++ {
 		s := backend("server-04321")
 		s.Type, s.Weight, s.Epoch = "lobby", n+1, epoch
-		v.apply([]update{{serverType: s.Type, id: s.ID, server: s, revision: epoch + int64(n)}})
+		v.apply([]update{{serverType: s.Type, id: s.ID, server: s, revision: epoch + int64(n)}}, epoch+int64(n))
 	}
 }
 
@@ -70,8 +70,8 @@ func BenchmarkSnapshot_LeaveAndJoin(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		s := backend("server-01234")
 		s.Epoch = int64(10_000 + n)
-		v.apply([]update{{serverType: "room", id: s.ID}})
-		v.apply([]update{{serverType: "room", id: s.ID, server: s, revision: s.Epoch}})
+		v.apply([]update{{serverType: "room", id: s.ID}}, s.Epoch)
+		v.apply([]update{{serverType: "room", id: s.ID, server: s, revision: s.Epoch}}, s.Epoch)
 		v.expire()
 	}
 }
@@ -116,11 +116,11 @@ func TestSnapshot_Model(t *testing.T) {
 		model := map[string]*Server{} // by key
 		var revision int64
 		t.Repeat(map[string]func(*rapid.T){
-			"apply":   func(t *rapid.T) { v.apply(randomUpdates(t, model, &revision)) },
-			"replace": func(t *rapid.T) { randomUpdates(t, model, &revision); v.replace(listModel(model)) },
+			"apply":   func(t *rapid.T) { v.apply(randomUpdates(t, model, &revision), revision) },
+			"replace": func(t *rapid.T) { randomUpdates(t, model, &revision); v.replace(listModel(model), revision) },
 			"": func(t *rapid.T) {
-				for _, c := range sub.take() {
-					sub.tell(c)
+				for _, e := range sub.take() {
+					sub.tell(e)
 				}
 				require.Empty(t, heard.faults)
 				checkSnapshot(t, v.current.Load(), winners(model))
@@ -177,13 +177,13 @@ func winners(model map[string]*Server) map[string]*Server {
 	return best
 }
 
-func checkSnapshot(t *rapid.T, s *snapshot, want map[string]*Server) {
+func checkSnapshot(t *rapid.T, s *Snapshot, want map[string]*Server) {
 	require.Len(t, s.all, len(want))
 	require.True(t, slices.IsSortedFunc(s.all, func(a, b *Server) int { return compareIDs(a.ID, b.ID) }))
 	byType := map[string][]string{}
 	for _, got := range s.all {
 		require.True(t, got.equal(want[got.ID]), got.ID)
-		found, ok := s.server(got.ID)
+		found, ok := s.Server(got.ID)
 		require.True(t, ok)
 		require.Same(t, got, found)
 		if got.routable() {
@@ -212,21 +212,24 @@ type replay struct {
 	faults  []string
 }
 
-func (r *replay) AddServer(s *Server) {
+func (r *replay) AddServer(e Event) {
+	s := e.Server
 	if r.servers[s.ID] != nil {
 		r.faults = append(r.faults, "added twice: "+s.ID)
 	}
 	r.servers[s.ID] = s
 }
 
-func (r *replay) RemoveServer(s *Server) {
+func (r *replay) RemoveServer(e Event) {
+	s := e.Server
 	if r.servers[s.ID] == nil {
 		r.faults = append(r.faults, "removed without being there: "+s.ID)
 	}
 	delete(r.servers, s.ID)
 }
 
-func (r *replay) UpdateServer(before, after *Server) {
+func (r *replay) UpdateServer(e Event) {
+	before, after := e.Before, e.Server
 	if known := r.servers[after.ID]; known == nil || !known.equal(before) || before.equal(after) {
 		r.faults = append(r.faults, "updated what it was not: "+after.ID)
 	}

@@ -45,6 +45,10 @@ const (
 	CapPush = "push"
 	// CapMerge: session data travels as changed keys.
 	CapMerge = "merge"
+	// CapLeader: the server can lead its type.
+	CapLeader = "leader"
+	// CapLoad: the server tells the cluster its load at an interval.
+	CapLoad = "load"
 )
 
 // ReasonSlow closes a connection that does not take what it is sent.

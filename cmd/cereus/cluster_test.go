@@ -109,11 +109,9 @@ func TestServersWatch(t *testing.T) {
 
 	room, leave := join(t, at, server("r-1", "room"))
 	text.prints("+ r-1 room backend up")
-	changed := server("r-1", "room")
-	changed.State = cluster.StateDraining
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
-	require.NoError(t, room.Announce(ctx, changed))
+	require.NoError(t, room.Edit(ctx, cluster.Edit{State: cluster.StateDraining}))
 	text.prints("state up to draining")
 	leave()
 	text.prints("- r-1 room")

@@ -154,10 +154,10 @@ func (d *Dispatcher) BeforeShutdown(context.Context) {}
 func (d *Dispatcher) Shutdown(ctx context.Context) error { return d.group.Stop(ctx) }
 
 // AddServer is of cluster.Listener.
-func (d *Dispatcher) AddServer(*cluster.Server) {}
+func (d *Dispatcher) AddServer(cluster.Event) {}
 
 // RemoveServer forgets what was known of the server's run.
-func (d *Dispatcher) RemoveServer(s *cluster.Server) { d.targets.Delete(keyOf(s)) }
+func (d *Dispatcher) RemoveServer(e cluster.Event) { d.targets.Delete(keyOf(e.Server)) }
 
 // clock tells the time since this process's start; it never jumps.
 type clock struct{ start time.Time }

@@ -45,8 +45,8 @@ func TestServersCannotSteerTheTerminal(t *testing.T) {
 	evil := &cluster.Server{ID: "a", Type: "room", State: "\x1b[2J"}
 	var out bytes.Buffer
 	w := &watcher{out: &out}
-	w.AddServer(evil)
-	w.UpdateServer(evil, up)
-	w.UpdateServer(up, evil)
+	w.AddServer(cluster.Event{Server: evil})
+	w.UpdateServer(cluster.Event{Server: up, Before: evil})
+	w.UpdateServer(cluster.Event{Server: evil, Before: up})
 	require.NotContains(t, out.String(), "\x1b")
 }

@@ -62,20 +62,20 @@ func weather(away bool) string {
 }
 
 // AddServer implements cluster.Listener.
-func (w *watcher) AddServer(s *cluster.Server) { w.say("add", s, w.line("+", s, "")) }
+func (w *watcher) AddServer(e cluster.Event) { w.say("add", e, w.line("+", e.Server, "")) }
 
 // RemoveServer implements cluster.Listener.
-func (w *watcher) RemoveServer(s *cluster.Server) {
-	how := "vanished"
-	if s.State == cluster.StateLeft {
-		how = "left"
+func (w *watcher) RemoveServer(e cluster.Event) {
+	how := string(e.Reason)
+	if e.Reason == cluster.ReasonCrashed {
+		how = "vanished"
 	}
-	w.say("remove", s, w.line("-", s, how))
+	w.say("remove", e, w.line("-", e.Server, how))
 }
 
 // UpdateServer implements cluster.ServerUpdater.
-func (w *watcher) UpdateServer(before, after *cluster.Server) {
-	w.say("update", after, w.line("~", after, difference(before, after)))
+func (w *watcher) UpdateServer(e cluster.Event) {
+	w.say("update", e, w.line("~", e.Server, difference(e.Before, e.Server)))
 }
 
 func (w *watcher) line(sign string, s *cluster.Server, what string) string {
@@ -107,7 +107,7 @@ func difference(before, after *cluster.Server) string {
 	return strings.Join(what, ", ")
 }
 
-func (w *watcher) say(event string, s *cluster.Server, line string) {
+func (w *watcher) say(event string, e cluster.Event, line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
@@ -118,9 +118,10 @@ func (w *watcher) say(event string, s *cluster.Server, line string) {
 		return
 	}
 	w.err = json.NewEncoder(w.out).Encode(struct {
-		Event  string     `json:"event"`
-		Server serverJSON `json:"server"`
-	}{event, asJSON(s)})
+		Event  string         `json:"event"`
+		Reason cluster.Reason `json:"reason"`
+		Server serverJSON     `json:"server"`
+	}{event, e.Reason, asJSON(e.Server)})
 }
 
 func (w *watcher) failed() error {

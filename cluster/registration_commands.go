@@ -14,19 +14,17 @@ type commandKind int
 const (
 	cmdRegister commandKind = iota
 	cmdDeregister
-	cmdAnnounce
 )
 
-// command is one thing that the app asks of the registrar.
+// command is one thing that the app asks of a registration.
 type command struct {
 	kind commandKind
-	self *Server         // of cmdAnnounce
 	ctx  context.Context // the caller's: what is done for it ends with it
 	done chan error      // room for one
 }
 
-// commandBox passes commands to the registrar and interrupts what it is at, so
-// that leaving never waits for an etcd that does not answer.
+// commandBox passes commands to the registration's goroutine and interrupts
+// what it is at, so that leaving never waits for an etcd that does not answer.
 type commandBox struct {
 	commands chan command
 
@@ -35,8 +33,8 @@ type commandBox struct {
 	interrupt context.CancelCauseFunc
 }
 
-// do has the registrar carry out a command and waits for it. running ends with
-// the registrar.
+// do has the registration carry out a command and waits for it. running ends with
+// the registration.
 func (b *commandBox) do(ctx, running context.Context, cmd command) error {
 	cmd.ctx, cmd.done = ctx, make(chan error, 1)
 	b.knock()

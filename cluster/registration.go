@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/sirupsen/logrus"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
+)
+
+// Registration makes one server known and keeps it so: it gets a lease, puts
+// the server's key under it, renews the lease, and does all that again when it
+// is lost. All methods may be called from any goroutine.
+type Registration struct {
+	params EtcdParams
+	store  *etcdStore
+	group  *lifecycle.Group
+	log    logrus.FieldLogger
+	said   *announcement
+
+	// wrote is told the revision of every write.
+	wrote func(revision int64)
+	// arrived is told when the key is put and the lease is known to last.
+	arrived func()
+	// parting is told before the lease is given back.
+	parting func(ctx context.Context)
+	// troubled is told when etcd refused something.
+	troubled func()
+
+	mailbox commandBox
+	doubts  chan struct{} // the key may not be as it should be; room for one
+	wake    chan struct{} // there is something to do; room for one
+	wanted  atomic.Bool   // to be registered
+	held    atomic.Bool   // the key is there and its lease is renewed
+	lost    atomic.Bool   // it was held, and is to be held again
+	ill     atomic.Bool   // health checks fail: stay out of the list
+	lease   leaseTerm
+	gate    *healthGate // nil without health checks
+
+	// These belong to run.
+	key         ownKey
+	spare       []clientv3.LeaseID // of ours, not needed, that may still be alive
+	registering *command           // the Register that waits
+	since       time.Time          // of the first of the failures
+	failures    int                // attempts in a row
+	pauses      *backoff.ExponentialBackOff
+}
+
+func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Registration {
+	r := &Registration{
+		params:   p,
+		store:    store,
+		group:    group,
+		log:      p.Log,
+		said:     newAnnouncement(p.Self),
+		wrote:    func(int64) {},
+		arrived:  func() {},
+		parting:  func(context.Context) {},
+		troubled: func() {},
+		mailbox:  commandBox{commands: make(chan command)},
+		doubts:   make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
+		lease:    leaseTerm{born: time.Now()},
+		key:      newOwnKey(p, store),
+		pauses:   newBackoff(firstRegainPause, lastRegainPause),
+	}
+	if len(p.Health.Checks) > 0 {
+		r.gate = newHealthGate(p.Health, p.Log, group)
+		r.gate.set = func(ill bool) { r.ill.Store(ill); signal(r.wake) }
+	}
+	return r
+}
+
+// start begins to carry out what is asked.
+func (r *Registration) start() {
+	r.group.Go("discovery.lease", r.run)
+	if r.gate != nil {
+		r.group.Go("discovery.health", r.gate.run)
+	}
+}
+
+// Self is the server as it last said it is. It is shared: do not change it.
+func (r *Registration) Self() *Server { return r.said.current.Load() }
+
+// Registered reports whether the key is in etcd under a lease that has
+// certainly not run out.
+func (r *Registration) Registered() bool { return r.held.Load() && r.lease.valid() }
+
+// Unhealthy is why the server is kept out of the list by its health checks;
+// nil when it is not.
+func (r *Registration) Unhealthy() error {
+	if r.gate == nil {
+		return nil
+	}
+	return r.gate.why()
+}
+
+// Register makes the server known; see EtcdDiscovery.Register. When its health
+// checks fail it returns nil, too: the server registers when they pass.
+func (r *Registration) Register(ctx context.Context) error {
+	if r.gate != nil {
+		select {
+		case <-r.gate.first:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return r.do(ctx, command{kind: cmdRegister})
+}
+
+// Deregister says that the server left and takes its key away, within
+// RevokeTimeout; what could not be said then the end of the lease says. The key
+// is not put again until Register.
+func (r *Registration) Deregister(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout)
+	defer cancel()
+	return r.do(ctx, command{kind: cmdDeregister})
+}
+
+func (r *Registration) do(ctx context.Context, cmd command) error {
+	return r.mailbox.do(ctx, r.group.Context(), cmd)
+}
+
+// Edit changes what the server says of itself, now when it is registered, else
+// when it registers. It returns when etcd has it. After an error that is not of
+// the edit itself the edit stays a wish: it is written as soon as etcd answers.
+// Edit does not look at IfRevision: that is EditServer's.
+func (r *Registration) Edit(ctx context.Context, e Edit) error {
+	done, err := r.said.edit(e)
+	if err != nil {
+		return err
+	}
+	signal(r.wake)
+	if !r.held.Load() {
+		return nil
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.group.Context().Done():
+		return ErrNotRunning
+	}
+}
+
+// Pause has the server be given no new work, by putting its state to
+// StatePaused as soon as etcd takes it; it stays in everybody's list of
+// servers, and its sessions and calls go on. A paused server whose key is lost
+// does not put it again. Pause does not wait, and may be called again.
+func (r *Registration) Pause() { r.wish(Edit{State: StatePaused}) }
+
+// Resume undoes Pause: the state is StateUp again, and a key that was lost
+// meanwhile is put again. It does not wait, and may be called again.
+func (r *Registration) Resume() { r.wish(Edit{State: StateUp}) }
+
+func (r *Registration) wish(e Edit) {
+	_, _ = r.said.edit(e) // a state of ours cannot be wrong
+	signal(r.wake)
+}
+
+// doubt has run look whether the key is as it should be.
+func (r *Registration) doubt() { signal(r.doubts) }
+
+// signal leaves one signal in a channel that has room for one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// end deregisters, also when ctx has ended already: then there is a moment left
+// for it. It reports whether there was anything to do.
+func (r *Registration) end(ctx context.Context) bool {
+	if !r.wanted.Load() {
+		return false
+	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		defer cancel()
+	}
+	if err := r.Deregister(ctx); err != nil && !errors.Is(err, ErrNotRunning) {
+		r.log.WithError(err).Warn("could not leave the cluster in time, the lease will run out")
+	}
+	return true
+}
