@@ -204,7 +204,7 @@ func contractFollow(t *testing.T, join world) {
 	peers := []peer{join(t, backend("a")), join(t, backend("b")), join(t, backend("c"))}
 	done := make(chan error, 1)
 	ctx := testContext(t)
-	go func() { done <- churn(ctx, peers, changes) }()
+	go func() { done <- commotion(ctx, peers, changes) }()
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() { followUntilDone(t, watcher) })
@@ -216,8 +216,8 @@ func contractFollow(t *testing.T, join world) {
 	require.Equal(t, ids(peers[0].Servers()), ids(watcher.Servers()))
 }
 
-// churn makes n changes and then has "a" say that it is done.
-func churn(ctx context.Context, peers []peer, n int) error {
+// commotion makes n changes and then has "a" say that it is done.
+func commotion(ctx context.Context, peers []peer, n int) error {
 	for i := range n {
 		p := peers[rand.IntN(len(peers))]
 		if err := p.register(ctx); err != nil {
