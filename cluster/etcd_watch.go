@@ -287,7 +287,10 @@ func (f *follower) relist(ctx context.Context, reason string) {
 // Every time it came the view is compared, however short the break was.
 func (f *follower) watchConnection(ctx context.Context) {
 	conn := f.store.client.ActiveConnection()
-	state := connectivity.Ready // as of the listing at boot
+	state := conn.GetState()
+	if state == connectivity.Connecting && conn.WaitForStateChange(ctx, state) {
+		state = connectivity.Ready // the listing at boot was answered before gRPC says that it is
+	}
 	for conn.WaitForStateChange(ctx, state) {
 		state = conn.GetState()
 		ready := state == connectivity.Ready

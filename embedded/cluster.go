@@ -16,24 +16,25 @@ import (
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
-// patience bounds Start when its context has no deadline.
+// patience bounds whatever waits for servers to be ready.
 const patience = 30 * time.Second
 
 // Cluster is a running etcd and a running NATS, or one of them. Its methods
 // may be called from any goroutine.
 type Cluster struct {
-	etcd *etcdNode   // nil without etcd
-	nats []*natsNode // empty without NATS
-	work *lifecycle.Group
+	etcd   *etcdGroup       // nil without etcd
+	nats   []*natsNode      // empty without NATS
+	starts *lifecycle.Group // what brings servers up; ends before Stop takes them down
+	work   *lifecycle.Group
 
 	stopping sync.Mutex // serialises Stop; guards release
 	release  func() error
 }
 
 // Start runs what the options ask for, by default etcd and one NATS node on
-// free loopback ports, and returns when all of it answers. Without a deadline
-// in ctx it gives up after 30 s. ctx bounds only the start. On failure nothing
-// is left behind.
+// free loopback ports, and returns when all of it answers. It gives up after
+// 30 s at the latest. ctx bounds only the start. On failure nothing is left
+// behind.
 func Start(ctx context.Context, opts ...Option) (*Cluster, error) {
 	s, err := newSettings(opts)
 	if err != nil {
@@ -45,9 +46,7 @@ func Start(ctx context.Context, opts ...Option) (*Cluster, error) {
 	}
 	c := newCluster(s, dir)
 	c.release = release
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := c.start(ctx); err != nil {
+	if err := c.bringUp(ctx, "start", c.start); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		return nil, errors.Join(fmt.Errorf("embedded: %w", err), c.Stop(stopCtx))
@@ -56,12 +55,12 @@ func Start(ctx context.Context, opts ...Option) (*Cluster, error) {
 }
 
 func newCluster(s settings, dir string) *Cluster {
-	c := &Cluster{work: lifecycle.NewGroup(context.Background())}
+	c := &Cluster{
+		starts: lifecycle.NewGroup(context.Background()),
+		work:   lifecycle.NewGroup(context.Background()),
+	}
 	if !s.noEtcd {
-		c.etcd = &etcdNode{
-			dir: filepath.Join(dir, "etcd"), durable: s.durable, quota: s.etcdQuota, log: s.log, work: c.work,
-			port: s.etcdPort, fixed: s.etcdPort != 0,
-		}
+		c.etcd = newEtcdGroup(s, dir, c.work)
 	}
 	if s.noNATS {
 		return c
@@ -81,6 +80,25 @@ func newCluster(s settings, dir string) *Cluster {
 	return c
 }
 
+// bringUp runs fn, which starts servers, and waits for it. Its context ends
+// with ctx, with patience, and when the cluster is stopped. After Stop began fn
+// does not run at all.
+func (c *Cluster) bringUp(ctx context.Context, name string, fn func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	done := make(chan error, 1)
+	started := c.starts.Go(name, func(life context.Context) {
+		defer context.AfterFunc(life, func() { stop(errStopped) })()
+		done <- fn(ctx)
+	})
+	if !started {
+		return errStopped
+	}
+	return <-done
+}
+
 // start brings etcd and NATS up side by side.
 func (c *Cluster) start(ctx context.Context) error {
 	etcdDone := make(chan error, 1)
@@ -89,7 +107,7 @@ func (c *Cluster) start(ctx context.Context) error {
 			etcdDone <- nil
 			return
 		}
-		etcdDone <- c.etcd.start(ctx)
+		etcdDone <- c.etcd.start(ctx, c.etcd.nodes)
 	})
 	natsErr := c.startNATS(ctx)
 	return errors.Join(<-etcdDone, natsErr)
@@ -112,12 +130,14 @@ func (c *Cluster) startNATS(ctx context.Context) error {
 	return c.awaitRoutes(ctx)
 }
 
-// EtcdEndpoints is what an etcd client dials, as host:port; nil without etcd.
+// EtcdEndpoints is what an etcd client dials, one for each node in order, also
+// for nodes that are stopped: host:port, or with WithEtcdTLS https://host:port.
+// Without etcd it is nil.
 func (c *Cluster) EtcdEndpoints() []string {
 	if c.etcd == nil {
 		return nil
 	}
-	return []string{c.etcd.address()}
+	return c.etcd.endpoints()
 }
 
 // NATSURL is the address of the first NATS node, "" without NATS.
@@ -138,16 +158,20 @@ func (c *Cluster) NATSURLs() []string {
 }
 
 // Stop ends everything, also what a test stopped already, and removes the data
-// unless WithDir was given. It may be called more than once.
+// unless WithDir was given. A Restart that still runs is broken off, and later
+// ones fail. It may be called more than once.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.stopping.Lock()
 	defer c.stopping.Unlock()
+	if err := c.starts.Stop(ctx); err != nil {
+		return fmt.Errorf("embedded: %w", err)
+	}
 	var faults []error
 	for _, n := range c.nats {
 		faults = append(faults, n.stop(ctx))
 	}
 	if c.etcd != nil {
-		faults = append(faults, c.etcd.stop(ctx))
+		faults = append(faults, c.etcd.stop(ctx, c.etcd.nodes))
 	}
 	faults = append(faults, c.work.Stop(ctx))
 	if err := errors.Join(faults...); err != nil {

@@ -45,7 +45,12 @@ func start(t *testing.T, opts ...embedded.Option) *embedded.Cluster {
 
 func etcdClient(t *testing.T, c *embedded.Cluster) *clientv3.Client {
 	t.Helper()
-	cli, err := clientv3.New(clientv3.Config{Endpoints: c.EtcdEndpoints(), DialTimeout: long, Logger: zap.NewNop()})
+	return dial(t, c.EtcdEndpoints()...)
+}
+
+func dial(t *testing.T, endpoints ...string) *clientv3.Client {
+	t.Helper()
+	cli, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: long, Logger: zap.NewNop()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = cli.Close() })
 	return cli
@@ -133,9 +138,15 @@ func TestOptionsAreChecked(t *testing.T) {
 	_, err := embedded.Start(testContext(t),
 		embedded.WithDurableWrites(), embedded.WithNATSNodes(0),
 		embedded.WithLameDuck(time.Second, time.Second),
+		embedded.WithEtcdNodes(2), embedded.WithEtcdAuthTokenTTL(1500*time.Millisecond),
+		embedded.WithEtcdTLS(embedded.TLSFiles{CA: "no.ca", Cert: "no.cert", Key: "no.key"}),
 		embedded.WithEtcdQuota(-1), embedded.WithEtcdPort(70000), embedded.WithNATSPort(-1))
 	require.Error(t, err)
-	for _, hint := range []string{"add WithDir", "choose 1 to 16", "below the duration", "WithEtcdQuota(-1)", "WithEtcdPort(70000)", "WithNATSPort(-1)"} {
+	for _, hint := range []string{
+		"add WithDir", "choose 1 to 16", "below the duration", "WithEtcdQuota(-1)", "WithEtcdPort(70000)", "WithNATSPort(-1)",
+		"WithEtcdNodes(2): choose 1, 3 or 5", "WithEtcdAuthTokenTTL(1.5s): choose whole seconds",
+		`CA "no.ca" must be a PEM file`, `Cert "no.cert" and Key "no.key" must be PEM files`,
+	} {
 		require.ErrorContains(t, err, hint)
 	}
 	_, err = embedded.Start(testContext(t), embedded.WithoutEtcd(), embedded.WithoutNATS())

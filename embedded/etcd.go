@@ -2,79 +2,54 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"sync"
+	"sync/atomic"
 
-	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
 
-	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/internal/loopback"
 )
 
-// Settings of etcd for development and tests: an election takes 0.1 s instead
-// of 1 s, the shortest lease is 1 s, and the database maps little memory.
-const (
-	etcdTickMs     = 10
-	etcdElectionMs = 100
-	etcdQuota      = 512 << 20
-)
-
-// etcdNode is one etcd server that can be stopped and started again.
+// etcdNode is one etcd server that can be stopped and started again. The turn
+// of its group serialises everything that starts or stops it.
 type etcdNode struct {
-	dir     string
-	durable bool
-	quota   int64 // 0 for etcd's or our default
-	log     logrus.FieldLogger
-	work    *lifecycle.Group
+	name  string
+	dir   string
+	front *peerFront // nil for a node alone
 
-	mu      sync.Mutex // serialises start and stop; guards the rest
-	port    int
-	fixed   bool // the port was chosen by the user, or was in use before
-	running *embed.Etcd
-	rpc     *grpc.Server
+	mu       sync.Mutex // guards the rest, for readers beside the holder of the turn
+	port     int        // for clients
+	keepPort bool       // the port was chosen by the user, or was in use before
+	peerPort int        // where front leads to
+	run      *etcdRun   // nil when stopped
 }
 
-func (n *etcdNode) start(ctx context.Context) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.running != nil {
-		return nil
-	}
-	if n.work.Context().Err() != nil {
-		return errStopped
-	}
-	return bind("etcd", "embedded.WithEtcdPort", n.fixed, func() error { return n.tryStart(ctx) })
+// etcdRun is one life of a node.
+type etcdRun struct {
+	etcd  *embed.Etcd
+	rpc   atomic.Pointer[grpc.Server] // stop needs it; set before ready is closed
+	ready chan struct{}               // closed just before etcd serves clients
 }
 
-func (n *etcdNode) tryStart(ctx context.Context) error {
-	port := n.port
-	if !n.fixed {
-		free, err := loopback.FreePort()
-		if err != nil {
-			return err
-		}
-		port = free
+// launch starts the node with cfg; nil when its ports are bound. It is ready
+// later, when the group has a leader.
+func (n *etcdNode) launch(cfg *embed.Config) error {
+	run := &etcdRun{ready: make(chan struct{})}
+	cfg.ServiceRegister = func(s *grpc.Server) {
+		run.rpc.Store(s)
+		close(run.ready)
 	}
-	// The channel brings the gRPC server out of etcd: stop needs it.
-	rpc := make(chan *grpc.Server, 1)
-	cfg := n.config(port)
-	cfg.ServiceRegister = func(s *grpc.Server) { rpc <- s }
 	e, err := startEtcd(cfg)
 	if err != nil {
-		return fmt.Errorf("etcd does not start: %w", err)
+		return fmt.Errorf("%s does not start: %w", n.name, err)
 	}
-	n.running = e
-	if err := n.await(ctx, rpc); err != nil {
-		e.Close()
-		n.running = nil
-		return err
-	}
-	n.port, n.fixed = port, true
+	run.etcd = e
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.run = run
 	return nil
 }
 
@@ -88,64 +63,23 @@ func startEtcd(cfg *embed.Config) (e *embed.Etcd, err error) {
 	return embed.StartEtcd(cfg)
 }
 
-func (n *etcdNode) await(ctx context.Context, rpc <-chan *grpc.Server) error {
-	select {
-	case n.rpc = <-rpc: // registered after etcd is ready, just before it serves
-		return nil
-	case err := <-n.running.Err():
-		return fmt.Errorf("etcd ended while it started: %w", err)
-	case <-ctx.Done():
-		return fmt.Errorf("etcd was not ready in time: %w", context.Cause(ctx))
-	}
-}
-
-func (n *etcdNode) config(port int) *embed.Config {
-	cfg := embed.NewConfig()
-	cfg.Dir = n.dir
-	cfg.Name = "cereus"
-	client := url.URL{Scheme: "http", Host: loopback.Address(port)}
-	cfg.ListenClientUrls = []url.URL{client}
-	cfg.AdvertiseClientUrls = []url.URL{client}
-	// A single member talks to no peers, so it listens for none.
-	cfg.ListenPeerUrls = nil
-	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:1"}}
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.TickMs = etcdTickMs
-	cfg.ElectionMs = etcdElectionMs
-	cfg.UnsafeNoFsync = !n.durable
-	cfg.QuotaBackendBytes = n.quota
-	if n.quota == 0 && !n.durable {
-		cfg.QuotaBackendBytes = etcdQuota
-	}
-	cfg.EnableGRPCGateway = false
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZapLogger(n.log))
-	return cfg
-}
-
-// stop closes client connections at once: etcd itself would wait 5 s for the
-// ends of watches.
-func (n *etcdNode) stop(ctx context.Context) error {
+func (n *etcdNode) current() *etcdRun {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	e, rpc := n.running, n.rpc
-	if e == nil {
-		return nil
-	}
-	n.running, n.rpc = nil, nil
-	return await(ctx, n.work, "etcd", func() {
-		rpc.Stop()
-		e.Close()
-	})
+	return n.run
 }
 
-// wipe removes the data of a stopped node.
-func (n *etcdNode) wipe() error {
+// take cuts the node off from its peers and gives its run to the caller, who
+// halts it.
+func (n *etcdNode) take() *etcdRun {
+	if n.front != nil {
+		n.front.cut()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.running != nil {
-		return errors.New("etcd runs: stop it before its data is removed")
-	}
-	return os.RemoveAll(n.dir)
+	run := n.run
+	n.run = nil
+	return run
 }
 
 func (n *etcdNode) address() string {
@@ -154,22 +88,41 @@ func (n *etcdNode) address() string {
 	return loopback.Address(n.port)
 }
 
-// await runs fn, which cannot be interrupted, and waits for it as long as ctx
-// allows. The group keeps a straggler; Cluster.Stop waits for it.
-func await(ctx context.Context, work *lifecycle.Group, name string, fn func()) error {
-	done := make(chan struct{})
-	started := work.Go(name, func(context.Context) {
-		defer close(done)
-		fn()
-	})
-	if !started {
-		fn()
-		return nil
+func (n *etcdNode) peerURL() url.URL {
+	if n.front == nil { // nobody looks for a node alone
+		return url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	}
+	return url.URL{Scheme: "http", Host: loopback.Address(n.front.port())}
+}
+
+func (r *etcdRun) await(ctx context.Context) error {
 	select {
-	case <-done:
+	case <-r.ready:
 		return nil
+	case err := <-r.etcd.Err():
+		return fmt.Errorf("etcd ended while it started: %w", err)
+	case <-r.etcd.Server.StopNotify():
+		return fmt.Errorf("etcd ended while it started (data in %s)", r.etcd.Config().Dir)
 	case <-ctx.Done():
-		return fmt.Errorf("%s is still stopping: %w", name, context.Cause(ctx))
+		return fmt.Errorf("etcd was not ready in time: %w", context.Cause(ctx))
 	}
+}
+
+// halt ends the run as a kill would: it cuts off the clients at once, where
+// etcd itself would wait 5 s for the ends of watches, and hands leadership
+// over to nobody.
+func (r *etcdRun) halt() {
+	if rpc := r.rpc.Load(); rpc != nil {
+		rpc.Stop()
+		rpc.GracefulStop() // the calls it cut off must be out of the storage before that closes
+	}
+	// Before Close, which would wait for a node that is not ready to become so.
+	r.etcd.Server.HardStop()
+	r.etcd.Close()
+}
+
+// isLeader reports whether the node takes itself for the leader, and in which term.
+func (r *etcdRun) isLeader() (term uint64, ok bool) {
+	s := r.etcd.Server
+	return s.Term(), s.Leader() == s.MemberID()
 }

@@ -12,36 +12,6 @@ var ErrNotStarted = errors.New("embedded: this server is not part of the cluster
 
 var errStopped = errors.New("embedded: the cluster was stopped: begin a new one with Start")
 
-// StopEtcd closes etcd's connections at once and stops it; data and port stay
-// for RestartEtcd.
-func (c *Cluster) StopEtcd(ctx context.Context) error {
-	if c.etcd == nil {
-		return ErrNotStarted
-	}
-	return c.etcd.stop(ctx)
-}
-
-// RestartEtcd starts etcd with its data, on the port it had. It stops it first
-// when it runs.
-func (c *Cluster) RestartEtcd(ctx context.Context) error {
-	if err := c.StopEtcd(ctx); err != nil {
-		return err
-	}
-	return c.etcd.start(ctx)
-}
-
-// RestartEtcdEmpty is RestartEtcd without the data: revisions begin at 1 again
-// and every key and lease is gone.
-func (c *Cluster) RestartEtcdEmpty(ctx context.Context) error {
-	if err := c.StopEtcd(ctx); err != nil {
-		return err
-	}
-	if err := c.etcd.wipe(); err != nil {
-		return err
-	}
-	return c.etcd.start(ctx)
-}
-
 // StopNATS closes the connections of NATS node i at once and stops it; its
 // port stays for RestartNATS. It also cuts a lame duck's leave short.
 func (c *Cluster) StopNATS(ctx context.Context, i int) error {
@@ -54,21 +24,21 @@ func (c *Cluster) StopNATS(ctx context.Context, i int) error {
 
 // RestartNATS starts NATS node i on the port it had and, in a cluster, waits
 // until it is connected to every other running node. It stops it first when
-// it runs.
+// it runs. It gives up after 30 s at the latest.
 func (c *Cluster) RestartNATS(ctx context.Context, i int) error {
 	n, err := c.node(i)
 	if err != nil {
 		return err
 	}
-	if err := n.stop(ctx); err != nil {
-		return err
-	}
-	if err := n.start(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return c.awaitRoutes(ctx)
+	return c.bringUp(ctx, "restart NATS", func(ctx context.Context) error {
+		if err := n.stop(ctx); err != nil {
+			return err
+		}
+		if err := n.start(ctx); err != nil {
+			return err
+		}
+		return c.awaitRoutes(ctx)
+	})
 }
 
 // LameDuck puts NATS node i into lame duck mode and returns: the node accepts

@@ -41,9 +41,6 @@ func (n *natsNode) start(ctx context.Context) error {
 	if n.running != nil {
 		return nil
 	}
-	if n.work.Context().Err() != nil {
-		return errStopped
-	}
 	return bind("nats-server", "embedded.WithNATSPort", n.fixed, func() error { return n.tryStart(ctx) })
 }
 
@@ -129,10 +126,11 @@ func (n *natsNode) stop(ctx context.Context) error {
 		return nil
 	}
 	n.running = nil
-	return await(ctx, n.work, "nats-server", func() {
+	done := background(n.work, "nats-server", func() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
+	return await(ctx, done, "nats-server")
 }
 
 // lameDuck begins the node's leave and returns; stop cuts it short.

@@ -29,6 +29,9 @@ type settings struct {
 	durable          bool
 	etcdPort         int
 	etcdQuota        int64
+	etcdNodes        int
+	etcdTLS          *TLSFiles // nil for plain HTTP
+	etcdTokenTTL     time.Duration
 	natsPort         int
 	natsNodes        int
 	jetStream        bool
@@ -51,13 +54,6 @@ func WithDir(dir string) Option { return func(s *settings) { s.dir = dir } }
 // production. It needs WithDir. Without it what was written in the last
 // moments is lost when the machine (not just the process) dies.
 func WithDurableWrites() Option { return func(s *settings) { s.durable = true } }
-
-// WithEtcdPort makes etcd listen on port instead of a free one. 0 means free.
-func WithEtcdPort(port int) Option { return func(s *settings) { s.etcdPort = port } }
-
-// WithEtcdQuota bounds etcd's database: a write that finds it above so many
-// bytes raises the alarm "no space", as a full production etcd does.
-func WithEtcdQuota(bytes int64) Option { return func(s *settings) { s.etcdQuota = bytes } }
 
 // WithNATSPort makes the first NATS node listen on port instead of a free one.
 // 0 means free. Further nodes always take free ports.
@@ -82,7 +78,7 @@ func WithLameDuck(grace, duration time.Duration) Option {
 func WithLogger(log logrus.FieldLogger) Option { return func(s *settings) { s.log = log } }
 
 func newSettings(opts []Option) (settings, error) {
-	s := settings{natsNodes: 1, ldGrace: DefaultLameDuckGrace, ldTotal: DefaultLameDuckDuration}
+	s := settings{etcdNodes: 1, etcdTokenTTL: DefaultEtcdAuthTokenTTL, natsNodes: 1, ldGrace: DefaultLameDuckGrace, ldTotal: DefaultLameDuckDuration}
 	for _, opt := range opts {
 		opt(&s)
 	}
@@ -99,9 +95,6 @@ func (s *settings) validate() error {
 	if s.noEtcd && s.noNATS {
 		faults = append(faults, errors.New("nothing to start: drop WithoutEtcd or WithoutNATS"))
 	}
-	if s.etcdQuota < 0 {
-		faults = append(faults, fmt.Errorf("WithEtcdQuota(%d): choose a number of bytes above zero, or leave the option out", s.etcdQuota))
-	}
 	if s.durable && s.dir == "" {
 		faults = append(faults, errors.New("WithDurableWrites needs a folder: add WithDir"))
 	}
@@ -111,7 +104,7 @@ func (s *settings) validate() error {
 	if s.ldGrace <= 0 || s.ldGrace >= s.ldTotal {
 		faults = append(faults, fmt.Errorf("WithLameDuck(%v, %v): the grace must be above zero and below the duration", s.ldGrace, s.ldTotal))
 	}
-	faults = append(faults, checkPort("WithEtcdPort", s.etcdPort), checkPort("WithNATSPort", s.natsPort))
+	faults = append(faults, s.checkEtcd(), checkPort("WithNATSPort", s.natsPort))
 	if s.etcdPort != 0 && s.etcdPort == s.natsPort && !s.noEtcd && !s.noNATS {
 		faults = append(faults, fmt.Errorf("etcd and NATS cannot share port %d: choose another with WithEtcdPort or WithNATSPort", s.etcdPort))
 	}

@@ -31,11 +31,12 @@ func (e *PortError) Error() string {
 func (e *PortError) Unwrap() []error { return []error{ErrPortInUse, e.Cause} }
 
 // bind starts a server with try, which takes a free port each time, until the
-// port was still free when the server took it. A fixed port is tried once.
+// port was still free when the server took it. A fixed port is tried once, and
+// so is what fails with ErrPortInUse.
 func bind(server, option string, fixed bool, try func() error) error {
 	for range bindTries {
 		err := try()
-		if err == nil || !loopback.InUse(err) {
+		if err == nil || !loopback.InUse(err) || errors.Is(err, ErrPortInUse) {
 			return err
 		}
 		if fixed {
