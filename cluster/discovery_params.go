@@ -51,6 +51,7 @@ type EtcdParams struct {
 	TLS       *tls.Config
 	// Prefix stands verbatim before "servers/"; no slash is added. Empty means DefaultEtcdPrefix.
 	Prefix      string
+	Folder      Folder        // FolderServers when empty
 	DialTimeout time.Duration // of one attempt to connect
 	BootTimeout time.Duration // until Init gives up; DialTimeout when zero
 
@@ -86,6 +87,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 		p.Metrics = noDiscoveryMetrics{}
 	}
 	p.Prefix = cmp.Or(p.Prefix, DefaultEtcdPrefix)
+	p.Folder = cmp.Or(p.Folder, FolderServers)
 	p.DialTimeout = cmp.Or(p.DialTimeout, DefaultDialTimeout)
 	p.BootTimeout = cmp.Or(p.BootTimeout, p.DialTimeout)
 	p.TTL = cmp.Or(p.TTL, DefaultTTL)
@@ -99,7 +101,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.SuspectFor = cmp.Or(p.SuspectFor, DefaultSuspectFor)
 	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
-		p.Self = prepareSelf(p.Self)
+		p.Self = p.Folder.prepare(p.Self)
 	}
 	return p
 }
@@ -107,13 +109,16 @@ func (p EtcdParams) withDefaults() EtcdParams {
 func (p EtcdParams) validate() error {
 	faults := []error{p.Health.validate()}
 	if p.Self != nil {
-		faults = append(faults, p.Self.validate())
+		faults = append(faults, p.Folder.plain(p.Self).validate())
 	}
 	if p.Client == nil && len(p.Endpoints) == 0 {
 		faults = append(faults, errors.New("etcd endpoints: at least one is needed"))
 	}
 	if (p.Username == "") != (p.Password == "") {
 		faults = append(faults, errors.New("etcd user and pass: set both or neither"))
+	}
+	if p.Folder != FolderServers && p.Folder != FolderServices {
+		faults = append(faults, fmt.Errorf("etcd folder %q: use FolderServers or FolderServices", p.Folder))
 	}
 	if p.TTL < time.Second || p.TTL%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("etcd lease ttl %v: use whole seconds, at least 1s", p.TTL))
@@ -142,9 +147,10 @@ func (p EtcdParams) durations() map[string]time.Duration {
 	}
 }
 
-// prepareSelf is a copy of what the app says this server is, with a nonce.
-func prepareSelf(self *Server) *Server {
+// prepare is a copy of what the app says this server is, with a nonce.
+func (f Folder) prepare(self *Server) *Server {
 	self = self.clone()
+	self.ID = f.id(self.Type, self.ID)
 	self.State = self.state()
 	self.Epoch, self.Revision, self.gone = 0, 0, false
 	if self.Nonce == "" {
