@@ -157,7 +157,7 @@ func NewMemoryDiscovery(registry *MemoryRegistry, self *Server, log logrus.Field
 		return nil, errors.New("memory discovery: a registry is needed")
 	}
 	if self != nil {
-		self = FolderServers.prepare(self)
+		self = prepareSelf(self)
 		if err := self.validate(); err != nil {
 			return nil, err
 		}

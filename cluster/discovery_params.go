@@ -12,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
 )
 
 // Defaults of EtcdParams, those of Pitaya (wire.md section 14) where it has the key.
@@ -51,7 +53,7 @@ type EtcdParams struct {
 	TLS       *tls.Config
 	// Prefix stands verbatim before "servers/"; no slash is added. Empty means DefaultEtcdPrefix.
 	Prefix      string
-	Folder      Folder        // FolderServers when empty
+	Folder      Folder        // FolderServers when empty; another has no Self
 	DialTimeout time.Duration // of one attempt to connect
 	BootTimeout time.Duration // until Init gives up; DialTimeout when zero
 
@@ -71,8 +73,9 @@ type EtcdParams struct {
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
 	TypesBlacklist []string // server types to ignore, this server's own key aside
-	// Filter reports whether to see a server; nil sees all, and this server is
-	// always seen. It is called for every value read, and must be quick.
+	// Filter reports whether to see a server; nil sees all, and this server is always
+	// seen. It is called for every value read, and must be quick. A server that it
+	// begins to hide is told as gone.
 	Filter     func(*Server) bool
 	Health     Health        // what this server needs to stay in the list
 	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
@@ -101,24 +104,24 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.SuspectFor = cmp.Or(p.SuspectFor, DefaultSuspectFor)
 	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
-		p.Self = p.Folder.prepare(p.Self)
+		p.Self = prepareSelf(p.Self)
+		if !p.Self.Has(constants.CapLeader) {
+			p.Self.Caps = append(p.Self.Caps, constants.CapLeader)
+		}
 	}
 	return p
 }
 
 func (p EtcdParams) validate() error {
-	faults := []error{p.Health.validate()}
+	faults := []error{p.Health.validate(), p.Folder.validate(p.Self)}
 	if p.Self != nil {
-		faults = append(faults, p.Folder.plain(p.Self).validate())
+		faults = append(faults, p.Self.validate())
 	}
 	if p.Client == nil && len(p.Endpoints) == 0 {
 		faults = append(faults, errors.New("etcd endpoints: at least one is needed"))
 	}
 	if (p.Username == "") != (p.Password == "") {
 		faults = append(faults, errors.New("etcd user and pass: set both or neither"))
-	}
-	if p.Folder != FolderServers && p.Folder != FolderServices {
-		faults = append(faults, fmt.Errorf("etcd folder %q: use FolderServers or FolderServices", p.Folder))
 	}
 	if p.TTL < time.Second || p.TTL%time.Second != 0 {
 		faults = append(faults, fmt.Errorf("etcd lease ttl %v: use whole seconds, at least 1s", p.TTL))
@@ -147,10 +150,9 @@ func (p EtcdParams) durations() map[string]time.Duration {
 	}
 }
 
-// prepare is a copy of what the app says this server is, with a nonce.
-func (f Folder) prepare(self *Server) *Server {
+// prepareSelf is a copy of what the app says this server is, with a nonce.
+func prepareSelf(self *Server) *Server {
 	self = self.clone()
-	self.ID = f.id(self.Type, self.ID)
 	self.State = self.state()
 	self.Epoch, self.Revision, self.gone = 0, 0, false
 	if self.Nonce == "" {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
@@ -15,7 +16,7 @@ import (
 // it does not say, EtcdParams holds.
 type Enlistment struct {
 	// Self is the server. With an empty ID it gets the id of its first lease, in
-	// hexadecimal, and keeps that. Its Nonce may be empty.
+	// hexadecimal, and keeps that. Its Nonce may be empty. It never leads its type.
 	Self   *Server
 	Health Health
 	// Die is told why the server cannot be registered any more, see EtcdParams.Die;
@@ -55,7 +56,9 @@ func (p EtcdParams) enlist(e Enlistment) (EtcdParams, error) {
 	if e.Self == nil {
 		return p, errors.New("enlist: a server is needed")
 	}
-	p.Self, p.Health = p.Folder.prepare(e.Self), e.Health.withDefaults()
+	p.Self, p.Health = prepareSelf(e.Self), e.Health.withDefaults()
+	p.Self.ID = p.Folder.id(p.Self.Type, p.Self.ID)
+	p.Self.Caps = slices.DeleteFunc(p.Self.Caps, func(c string) bool { return c == constants.CapLeader })
 	if e.Die != nil {
 		p.Die = e.Die
 	}

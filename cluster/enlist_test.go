@@ -73,17 +73,19 @@ func TestEnlist_Refuses(t *testing.T) {
 func TestFolderServices_AnIDIsUniqueWithinItsType(t *testing.T) {
 	t.Parallel()
 	endpoint := startEtcd(t).EtcdEndpoints()[0]
-	p := etcdParams(backend("one"), endpoint)
+	p := etcdParams(nil, endpoint)
 	p.Folder = FolderServices
 	d := newEtcd(t, p)
-	register(t, d)
+	room, err := d.Enlist(Enlistment{Self: backend("one")})
+	require.NoError(t, err)
+	register(t, room)
 	pay := backend("one")
 	pay.Type = "pay"
 	other, err := d.Enlist(Enlistment{Self: pay})
 	require.NoError(t, err)
 	register(t, other)
 	eventually(t, sees(d, "pay/one", "room/one"), "both are there")
-	require.Equal(t, "room/one", d.Self().ID)
+	require.Equal(t, "room/one", room.Self().ID)
 	require.Equal(t, "pay/one", other.Self().ID)
 
 	resp, err := rawClient(t, endpoint).Get(testContext(t), "t/x/services/pay/one")
@@ -95,20 +97,14 @@ func TestFolderServices_AnIDIsUniqueWithinItsType(t *testing.T) {
 	require.Equal(t, "pay/one", edited.ID)
 	eventually(t, func() bool { return other.Self().Weight == 3 }, "taken over")
 	require.NoError(t, other.Edit(testContext(t), Edit{State: StateBusy}))
-	e := weigh(4)
-	e.IfRevision = keyRevision(t, d, "room/one")
-	require.NoError(t, d.Edit(testContext(t), e))
+	require.ErrorContains(t, d.SetLeader(testContext(t), "room", "room/one"), "leaders")
 
-	p.Folder = "elsewhere/"
+	p.Folder, p.Self = "elsewhere/", backend("one")
 	_, err = NewEtcdDiscovery(p)
 	require.ErrorContains(t, err, "folder")
-}
-
-func keyRevision(t *testing.T, d *EtcdDiscovery, id string) int64 {
-	t.Helper()
-	s, ok := d.Server(id)
-	require.True(t, ok)
-	return s.Revision
+	p.Folder = FolderServices
+	_, err = NewEtcdDiscovery(p)
+	require.ErrorContains(t, err, "Enlist")
 }
 
 func TestFolder_KeysOfServices(t *testing.T) {

@@ -26,7 +26,8 @@ type pageReader struct {
 }
 
 func newPageReader(kv clientv3.KV, folder Folder) *pageReader {
-	return &pageReader{kv: kv, from: string(folder), to: clientv3.GetPrefixRangeEnd(string(folder)), limit: firstPage}
+	from, to := folder.followed()
+	return &pageReader{kv: kv, from: from, to: to, limit: firstPage}
 }
 
 func (p *pageReader) end() bool { return p.from == "" }

@@ -169,8 +169,9 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), string(f.params.Folder),
-		clientv3.WithPrefix(), clientv3.WithRev(f.revision.Load()+1))
+	from, to := f.params.Folder.followed()
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), from,
+		clientv3.WithRange(to), clientv3.WithRev(f.revision.Load()+1))
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {

@@ -1,9 +1,13 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Folder is the place in etcd, inside the prefix, that an EtcdDiscovery is about.
@@ -26,12 +30,34 @@ var (
 	errMismatch = errors.New("the value names another server than its key")
 )
 
+// validate checks a discovery's folder, and whether it may have a server of its own.
+func (f Folder) validate(self *Server) error {
+	switch {
+	case f != FolderServers && f != FolderServices:
+		return fmt.Errorf("etcd folder %q: use FolderServers or FolderServices", f)
+	case f == FolderServices && self != nil:
+		return errors.New("etcd folder of services: leave Self out, and Enlist")
+	}
+	return nil
+}
+
 // id is Server.ID of what stands at <type>/<id>.
 func (f Folder) id(serverType, id string) string {
 	if f == FolderServices && id != "" {
 		return serverType + "/" + id
 	}
 	return id
+}
+
+// holds reports whether a key is in the folder.
+func (f Folder) holds(key []byte) bool { return bytes.HasPrefix(key, []byte(f)) }
+
+// followed is the range of keys to follow: that of the servers has the leaders, too.
+func (f Folder) followed() (from, to string) {
+	if f == FolderServers {
+		return leadersPrefix, followedEnd
+	}
+	return string(f), clientv3.GetPrefixRangeEnd(string(f))
 }
 
 // key is the key of a server inside the etcd prefix.
