@@ -32,7 +32,7 @@ func (a *announcement) edit(e Edit) (<-chan error, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	next := e.of(a.current.Load())
-	if err := next.validate(); err != nil {
+	if err := next.fits(); err != nil {
 		return nil, err
 	}
 	done := make(chan error, 1)
@@ -83,6 +83,14 @@ func (a *announcement) answer(err error) {
 		done <- err
 	}
 	a.waiting = nil
+}
+
+// name gives a server without an id one.
+func (a *announcement) name(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.base = a.base.withID(id)
+	a.current.Store(a.current.Load().withID(id))
 }
 
 // adopt takes over what somebody else made of this server in etcd, under the

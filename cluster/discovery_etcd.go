@@ -30,7 +30,8 @@ type etcdRun struct {
 	follower  *follower
 	condition *condition
 	own       *Registration // nil for an observer
-	election  *election     // nil for an observer
+	roll      *roll
+	election  *election // nil for an observer
 }
 
 // NewEtcdDiscovery checks the parameters, all faults at once. It does no I/O
@@ -66,11 +67,11 @@ func (d *EtcdDiscovery) Init(ctx context.Context) error {
 
 // begin follows etcd from a first listing on.
 func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
-	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store}
+	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store, roll: newRoll()}
 	run.follower = newFollower(d.params, store, d.view)
 	run.condition = newCondition(store)
 	if d.params.Self != nil {
-		run.own = run.enlist(d.params)
+		run.own = run.enlist(d.params, run.group)
 		run.election = newElection(run.own, d.view)
 	}
 	run.follower.accept(first)
@@ -87,8 +88,8 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 }
 
 // enlist makes the registration of p.Self, which the follower watches over.
-func (run *etcdRun) enlist(p EtcdParams) *Registration {
-	r := newRegistration(p, run.store, run.group)
+func (run *etcdRun) enlist(p EtcdParams, group *lifecycle.Group) *Registration {
+	r := newRegistration(p, run.store, group)
 	r.wrote = run.follower.wrote
 	r.troubled = func() { signal(run.condition.ask) }
 	run.follower.watchOver(r)
@@ -156,7 +157,7 @@ func (d *EtcdDiscovery) asOwn(do func(own *Registration) error) error {
 	return do(run.own)
 }
 
-// BeforeShutdown has the server leave (Deregister) and waits ShutdownDelay for
+// BeforeShutdown has the server leave (Deregister), and those of Enlist with it, and waits ShutdownDelay for
 // the others to notice. A server that is not registered does neither.
 func (d *EtcdDiscovery) BeforeShutdown(ctx context.Context) {
 	if !d.leave(ctx) {
@@ -168,7 +169,7 @@ func (d *EtcdDiscovery) BeforeShutdown(ctx context.Context) {
 // leave deregisters and reports whether there was anything to do.
 func (d *EtcdDiscovery) leave(ctx context.Context) bool {
 	run := d.link.Load()
-	return run != nil && run.own != nil && run.own.end(ctx)
+	return run != nil && run.leave(ctx)
 }
 
 // Shutdown stops watching and closes the client, unless it was passed in. A
@@ -179,7 +180,9 @@ func (d *EtcdDiscovery) Shutdown(ctx context.Context) error {
 	if run == nil {
 		return nil
 	}
-	return errors.Join(run.group.Stop(ctx), run.store.close())
+	run.roll.close()
+	run.leave(ctx) // who came meanwhile
+	return errors.Join(run.dismiss(ctx), run.group.Stop(ctx), run.store.close())
 }
 
 // Self is this server as it last said it is, nonce included; nil for an

@@ -121,6 +121,20 @@ func (f *feed) running() <-chan struct{} {
 	return f.group.Context().Done()
 }
 
+// after is read for who is not told when no more events come.
+func (f *feed) after(seq uint64) ([]Event, <-chan struct{}, error) {
+	ended := f.running()
+	if ended == nil {
+		return nil, nil, ErrNotRunning
+	}
+	over := isClosed(ended) // before reading: what came last is told
+	events, more, err := f.read(cursor{seq: seq})
+	if over && err == nil && len(events) == 0 {
+		return nil, nil, ErrNotRunning
+	}
+	return events, more, err
+}
+
 // tail yields what comes after the place that begin finds.
 func (f *feed) tail(ctx context.Context, begin func() (cursor, error)) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -224,6 +238,13 @@ func (d *EtcdDiscovery) Changes(ctx context.Context, sinceRevision int64) iter.S
 // and without repetition. It goes on when etcd's revision goes backwards.
 func (d *EtcdDiscovery) Follow(ctx context.Context, afterSeq uint64) iter.Seq2[Event, error] {
 	return d.view.follow(ctx, afterSeq)
+}
+
+// After is one step of Follow, for who waits for more than that: up to 128 events
+// after a place or, when there are none yet, a channel that is closed when there
+// may be some. Shutdown does not close it. The errors are those of Follow.
+func (d *EtcdDiscovery) After(seq uint64) (events []Event, more <-chan struct{}, err error) {
+	return d.view.after(seq)
 }
 
 // Changes is EtcdDiscovery's, with the revision of the registry.

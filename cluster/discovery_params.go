@@ -57,6 +57,7 @@ type EtcdParams struct {
 	TLSFiles  TLSFiles
 	// Prefix stands verbatim before "servers/"; no slash is added. Empty means DefaultEtcdPrefix.
 	Prefix      string
+	Folder      Folder        // FolderServers when empty; another has no Self
 	DialTimeout time.Duration // of one attempt to connect
 	BootTimeout time.Duration // until Init gives up; DialTimeout when zero
 
@@ -96,6 +97,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 		p.Clients = new(EtcdClients)
 	}
 	p.Prefix = cmp.Or(p.Prefix, DefaultEtcdPrefix)
+	p.Folder = cmp.Or(p.Folder, FolderServers)
 	p.DialTimeout = cmp.Or(p.DialTimeout, DefaultDialTimeout)
 	p.BootTimeout = cmp.Or(p.BootTimeout, p.DialTimeout)
 	p.TTL = cmp.Or(p.TTL, DefaultTTL)
@@ -118,7 +120,7 @@ func (p EtcdParams) withDefaults() EtcdParams {
 }
 
 func (p EtcdParams) validate() error {
-	faults := []error{p.Health.validate()}
+	faults := []error{p.Health.validate(), p.Folder.validate(p.Self)}
 	if p.Self != nil {
 		faults = append(faults, p.Self.validate())
 	}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -32,7 +31,7 @@ func (d *EtcdDiscovery) EditServer(ctx context.Context, id string, e Edit) (*Ser
 		return nil, err
 	}
 	for {
-		next, err := run.store.edit(ctx, serverKey(known.Type, id), e)
+		next, err := run.store.edit(ctx, d.params.Folder.key(known.Type, id), e)
 		if errors.Is(err, ErrRevision) && e.IfRevision == 0 {
 			continue // somebody was quicker: edit what there is now
 		}
@@ -67,7 +66,7 @@ func (s *etcdStore) edit(ctx context.Context, key string, e Edit) (*Server, erro
 	if len(resp.Kvs) == 0 {
 		return nil, ErrServerUnknown
 	}
-	next, value, err := edited(resp.Kvs[0], e)
+	next, value, err := s.entries.folder.edited(resp.Kvs[0], e)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +85,8 @@ func (s *etcdStore) edit(ctx context.Context, key string, e Edit) (*Server, erro
 }
 
 // edited is the server of a key after an edit, and its value.
-func edited(held *mvccpb.KeyValue, e Edit) (*Server, []byte, error) {
-	s, err := parseServer(string(held.Key), held.Value)
+func (f Folder) edited(held *mvccpb.KeyValue, e Edit) (*Server, []byte, error) {
+	s, err := f.parse(string(held.Key), held.Value)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,13 +96,13 @@ func edited(held *mvccpb.KeyValue, e Edit) (*Server, []byte, error) {
 	if !s.Cereus() {
 		return nil, nil, errors.New("it is a Pitaya server, which would not notice")
 	}
-	if again, err := json.Marshal(s); err != nil || !bytes.Equal(again, held.Value) {
+	if again, err := f.value(s); err != nil || !bytes.Equal(again, held.Value) {
 		return nil, nil, errors.New("it is of a newer version: edit it with the tools of that")
 	}
 	next := e.of(s).clone()
-	if err := next.validate(); err != nil {
+	if err := next.fits(); err != nil {
 		return nil, nil, err
 	}
-	value, err := json.Marshal(next)
+	value, err := f.value(next)
 	return next, value, err
 }

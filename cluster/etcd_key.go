@@ -26,17 +26,19 @@ type ownKey struct {
 	store   *etcdStore
 	log     logrus.FieldLogger
 	timeout time.Duration // of one read
-	key     string
+	folder  Folder
+	key     string // "" while the server has no id
 	nonce   string
 
 	revision int64 // of the key as we last knew it; 0 when it was not ours
 }
 
 func newOwnKey(p EtcdParams, store *etcdStore) ownKey {
-	return ownKey{
-		store: store, log: p.Log, timeout: p.GrantTimeout,
-		key: serverKey(p.Self.Type, p.Self.ID), nonce: p.Self.Nonce,
+	k := ownKey{store: store, log: p.Log, timeout: p.GrantTimeout, folder: p.Folder, nonce: p.Self.Nonce}
+	if p.Self.ID != "" {
+		k.key = k.folder.key(p.Self.Type, p.Self.ID)
 	}
+	return k
 }
 
 // put writes what is said under the lease, whether the key is missing or ours.
@@ -44,7 +46,7 @@ func newOwnKey(p EtcdParams, store *etcdStore) ownKey {
 func (k *ownKey) put(ctx context.Context, said *announcement, lease clientv3.LeaseID) error {
 	for {
 		self := said.send()
-		value, err := json.Marshal(self)
+		value, err := k.folder.value(self)
 		if err != nil {
 			return fmt.Errorf("server %s: %w", self.ID, err)
 		}
@@ -96,7 +98,7 @@ func (k *ownKey) swap(ctx context.Context, write clientv3.Op) (*mvccpb.KeyValue,
 
 // leave puts the state left, if the key is still ours.
 func (k *ownKey) leave(ctx context.Context, s *Server, lease clientv3.LeaseID) error {
-	value, err := json.Marshal(s.withState(StateLeft))
+	value, err := k.folder.value(s.withState(StateLeft))
 	if err != nil {
 		return fmt.Errorf("server %s: %w", s.ID, err)
 	}
@@ -125,6 +127,9 @@ func (k *ownKey) ours(held *mvccpb.KeyValue) (*Server, bool) {
 // it waits for that one's lease to run out; when the holder turns out to be
 // alive the error is ErrIDTaken.
 func (k *ownKey) clear(ctx context.Context) error {
+	if k.key == "" {
+		return nil
+	}
 	var h holder
 	for first := true; ; first = false {
 		held, err := k.look(ctx)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -27,6 +26,7 @@ type listing struct {
 
 // entryReader makes servers of what etcd holds. One goroutine uses it at a time.
 type entryReader struct {
+	folder  Folder
 	log     logrus.FieldLogger
 	metrics DiscoveryMetrics
 	self    *Server            // nil for an observer
@@ -39,14 +39,15 @@ type entryReader struct {
 
 func newEntryReader(p EtcdParams) *entryReader {
 	return &entryReader{
-		log: p.Log, metrics: p.Metrics, self: p.Self, filter: p.Filter, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1),
+		folder: p.Folder, log: p.Log, metrics: p.Metrics, self: p.Self, filter: p.Filter,
+		bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1),
 	}
 }
 
 // list reads all servers, in pages at one revision. Pages are read ahead while
 // earlier ones are decoded. The first error ends both.
 func (r *entryReader) list(ctx context.Context, kv clientv3.KV) (listing, error) {
-	pages := newPageReader(kv)
+	pages := newPageReader(kv, r.folder)
 	first, err := pages.next(ctx)
 	if err != nil {
 		return listing{}, err
@@ -90,17 +91,17 @@ func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
 // put reads one key and value. A value that is not a server is counted, and
 // means that the key, if it can be a server's at all, holds none.
 func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
-	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+	if !r.folder.holds(pair.Key) {
 		return readLeading(pair)
 	}
-	s, err := parseServer(string(pair.Key), pair.Value)
+	s, err := r.folder.parse(string(pair.Key), pair.Value)
 	if err != nil {
 		r.skip(pair, err)
-		return readDelete(pair)
+		return r.remove(pair)
 	}
 	s.Epoch, s.Revision = pair.CreateRevision, pair.ModRevision
 	if !r.sees(s) {
-		return readDelete(pair)
+		return r.remove(pair)
 	}
 	return update{serverType: s.Type, id: s.ID, server: s, revision: pair.ModRevision}, true
 }
@@ -133,12 +134,12 @@ func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
 		Warn("skipped an entry of etcd that is not a server")
 }
 
-// readDelete reads that a key holds no server.
-func readDelete(pair *mvccpb.KeyValue) (update, bool) {
-	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+// remove reads that a key holds no server.
+func (r *entryReader) remove(pair *mvccpb.KeyValue) (update, bool) {
+	if !r.folder.holds(pair.Key) {
 		return readLeading(&mvccpb.KeyValue{Key: pair.Key, ModRevision: pair.ModRevision})
 	}
-	serverType, id, err := splitServerKey(string(pair.Key))
+	serverType, id, err := r.folder.split(string(pair.Key))
 	return update{serverType: serverType, id: id, revision: pair.ModRevision}, err == nil
 }
 

@@ -19,19 +19,21 @@ const (
 // pageReader reads the keys of the servers, all pages at the revision of the first.
 type pageReader struct {
 	kv       clientv3.KV
+	to       string // the end of the folder
 	from     string // the next key; "" at the end
 	limit    int64  // keys of the next page
 	revision int64  // 0 before the first page
 }
 
-func newPageReader(kv clientv3.KV) *pageReader {
-	return &pageReader{kv: kv, from: leadersPrefix, limit: firstPage}
+func newPageReader(kv clientv3.KV, folder Folder) *pageReader {
+	from, to := folder.followed()
+	return &pageReader{kv: kv, from: from, to: to, limit: firstPage}
 }
 
 func (p *pageReader) end() bool { return p.from == "" }
 
 func (p *pageReader) next(ctx context.Context) (*clientv3.GetResponse, error) {
-	page, err := p.kv.Get(ctx, p.from, clientv3.WithRange(followedEnd),
+	page, err := p.kv.Get(ctx, p.from, clientv3.WithRange(p.to),
 		clientv3.WithLimit(p.limit), clientv3.WithRev(p.revision))
 	if err != nil {
 		return nil, err

@@ -62,6 +62,17 @@ func (f *follower) watchOver(r *Registration) {
 	}
 }
 
+// overlook ends watchOver.
+func (f *follower) overlook(r *Registration) {
+	for {
+		before := f.owners.Load()
+		after := slices.DeleteFunc(slices.Clone(*before), func(o *Registration) bool { return o == r })
+		if f.owners.CompareAndSwap(before, &after) {
+			return
+		}
+	}
+}
+
 // sync asks run for a listing and waits for it.
 func (f *follower) sync(ctx, running context.Context) error {
 	req := syncRequest{ctx: ctx, done: make(chan error, 1)}
@@ -158,8 +169,9 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), leadersPrefix,
-		clientv3.WithRange(followedEnd), clientv3.WithRev(f.revision.Load()+1))
+	from, to := f.params.Folder.followed()
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), from,
+		clientv3.WithRange(to), clientv3.WithRev(f.revision.Load()+1))
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {
@@ -222,7 +234,7 @@ func (f *follower) apply(resp clientv3.WatchResponse) {
 		if ev.Kv.ModRevision <= revision {
 			continue
 		}
-		u, ok := readDelete(ev.Kv)
+		u, ok := f.store.entries.remove(ev.Kv)
 		if ev.Type == clientv3.EventTypePut {
 			u, ok = f.store.entries.put(ev.Kv)
 		}

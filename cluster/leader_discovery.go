@@ -34,6 +34,8 @@ func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) er
 	switch {
 	case run == nil:
 		return ErrNotRunning
+	case d.params.Folder != FolderServers:
+		return errors.New("only types of servers have leaders")
 	case !ValidServerName(serverType):
 		return fmt.Errorf("server type %q: use 1 to 64 of A-Z a-z 0-9 _ . -", serverType)
 	case id == "":

@@ -18,7 +18,7 @@ const (
 	leadersPrefix = "leaders/"
 	wantedSuffix  = "/wanted"
 	// followedEnd ends the range of keys that is followed, which begins at
-	// leadersPrefix and ends after serversPrefix. One range makes one watch, so that
+	// leadersPrefix and ends after FolderServers. One range makes one watch, so that
 	// what happens to leaders and servers is told in etcd's order. Nothing of ours
 	// or Pitaya's is between the two; what is, is skipped.
 	followedEnd = "servers0"

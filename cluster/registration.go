@@ -30,6 +30,8 @@ type Registration struct {
 	parting func(ctx context.Context)
 	// troubled is told when etcd refused something.
 	troubled func()
+	// closed is told that Close is done.
+	closed func()
 
 	mailbox commandBox
 	doubts  chan struct{} // the key may not be as it should be; room for one
@@ -62,6 +64,7 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		arrived:  func() {},
 		parting:  func(context.Context) {},
 		troubled: func() {},
+		closed:   func() {},
 		mailbox:  commandBox{commands: make(chan command)},
 		doubts:   make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
@@ -182,13 +185,18 @@ func (r *Registration) end(ctx context.Context) bool {
 	if !r.wanted.Load() {
 		return false
 	}
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-		defer cancel()
-	}
+	ctx, cancel := withLastWords(ctx)
+	defer cancel()
 	if err := r.Deregister(ctx); err != nil && !errors.Is(err, ErrNotRunning) {
 		r.log.WithError(err).Warn("could not leave the cluster in time, the lease will run out")
 	}
 	return true
+}
+
+// withLastWords is ctx or, when that has ended already, one that lasts a moment.
+func withLastWords(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 }

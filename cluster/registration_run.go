@@ -237,7 +237,7 @@ func (r *Registration) enough(err error) error {
 // giveUp ends the wish to be registered and tells why: the Register that waits,
 // or else the app, which dies of it.
 func (r *Registration) giveUp(ctx context.Context, why error) {
-	why = fmt.Errorf("register server %s of type %s: %w", r.params.Self.ID, r.params.Self.Type, why)
+	why = fmt.Errorf("register server %s of type %s: %w", r.Self().ID, r.Self().Type, why)
 	r.wanted.Store(false)
 	r.failures = 0
 	r.spare = append(r.spare, r.lease.over())
@@ -271,7 +271,8 @@ func (r *Registration) establish(ctx context.Context) error {
 		return err
 	}
 	r.spare = append(r.spare, lease.ID) // until the key is known to be under it
-	r.key.revision = 0                  // create only, or find our own
+	r.name(lease.ID)
+	r.key.revision = 0 // create only, or find our own
 	if err := r.write(ctx, lease.ID); err != nil {
 		return err
 	}
@@ -279,6 +280,17 @@ func (r *Registration) establish(ctx context.Context) error {
 	r.lease.confirmed(lease.ID, sent, time.Duration(lease.TTL)*time.Second)
 	r.sweep(ctx)
 	return nil
+}
+
+// name gives a server without an id that of its first lease, which is no other's.
+func (r *Registration) name(lease clientv3.LeaseID) {
+	self, folder := r.Self(), r.params.Folder
+	if self.ID != "" {
+		return
+	}
+	id := folder.id(self.Type, fmt.Sprintf("%x", int64(lease)))
+	r.said.name(id)
+	r.key.key = folder.key(self.Type, id)
 }
 
 // handle carries out one command.

@@ -3,11 +3,9 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 const (
@@ -15,8 +13,6 @@ const (
 	maxServerValue = 64 << 10
 	// extensionVersion is the "v" of the "cereus" key that this code writes.
 	extensionVersion = 1
-	// serversPrefix is the folder of the servers inside the etcd prefix (wire.md 6.1).
-	serversPrefix = "servers/"
 )
 
 // serverValue is the JSON of a server; the order of the fields is wire.md 6.1.
@@ -118,48 +114,6 @@ func decodeMetadata(raw json.RawMessage) (map[string]string, error) {
 	return metadata, nil
 }
 
-var (
-	errBadKey   = errors.New("the key is not servers/<type>/<id>")
-	errTooBig   = errors.New("the value is too big for a server")
-	errMismatch = errors.New("the value names another server than its key")
-)
-
-// serverKey is the key of a server inside the etcd prefix.
-func serverKey(serverType, id string) string { return serversPrefix + serverType + "/" + id }
-
-// splitServerKey is the inverse of serverKey; it accepts what ValidServerName does.
-func splitServerKey(key string) (serverType, id string, err error) {
-	rest, ok := strings.CutPrefix(key, serversPrefix)
-	if !ok {
-		return "", "", errBadKey
-	}
-	serverType, id, ok = strings.Cut(rest, "/")
-	if !ok || !ValidServerName(serverType) || !ValidServerName(id) {
-		return "", "", errBadKey
-	}
-	return serverType, id, nil
-}
-
-// parseServer reads one entry of etcd: the key without the outer prefix, and
-// the value of the server that the key names.
-func parseServer(key string, value []byte) (*Server, error) {
-	serverType, id, err := splitServerKey(key)
-	if err != nil {
-		return nil, err
-	}
-	if len(value) > maxServerValue {
-		return nil, errTooBig
-	}
-	s, err := decodeServer(value)
-	if err != nil {
-		return nil, err
-	}
-	if s.ID != id || s.Type != serverType {
-		return nil, errMismatch
-	}
-	return s, nil
-}
-
 // ValidServerName reports whether name can be the id or the type of a server:
 // 1 to 64 of A-Z a-z 0-9 _ . and -.
 func ValidServerName(name string) bool {
@@ -210,6 +164,13 @@ func (s *Server) withState(state State) *Server {
 	return &c
 }
 
+// withID is withState for the id.
+func (s *Server) withID(id string) *Server {
+	c := *s
+	c.ID = id
+	return &c
+}
+
 // departed is a copy of a server that is gone.
 func (s *Server) departed(state State) *Server {
 	c := s.withState(state)
@@ -243,6 +204,11 @@ func (s *Server) validate() error {
 	case !ValidServerName(s.Type):
 		return fmt.Errorf("server type %q: use 1 to 64 of A-Z a-z 0-9 _ . -", s.Type)
 	}
+	return s.fits()
+}
+
+// fits is the part of validate that an Edit can fail.
+func (s *Server) fits() error {
 	value, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("server %s: %w", s.ID, err)

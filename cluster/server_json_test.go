@@ -113,7 +113,7 @@ var oddValues = []struct {
 func TestParseServer_OddValues(t *testing.T) {
 	t.Parallel()
 	for _, c := range oddValues {
-		got, err := parseServer("servers/min/m1", []byte(c.value))
+		got, err := FolderServers.parse("servers/min/m1", []byte(c.value))
 		if c.server == nil {
 			require.Error(t, err, c.name)
 			continue
@@ -127,7 +127,7 @@ func TestParseServer_OddValues(t *testing.T) {
 		"", "servers", "servers/", "servers/min", "servers/min/", "servers//m1", "servers/min/m1/x", "server/min/m1",
 		"servers/min/m 1", "servers/m*n/m1", "servers/min/" + strings.Repeat("x", 65), "servers/min/ü",
 	} {
-		_, err := parseServer(key, []byte(`{"id":"m1","type":"min"}`))
+		_, err := FolderServers.parse(key, []byte(`{"id":"m1","type":"min"}`))
 		require.Error(t, err, key)
 	}
 }
@@ -140,7 +140,7 @@ func FuzzParseServer(f *testing.F) {
 		f.Add("servers/min/m1", []byte(c.value))
 	}
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
-		s, err := parseServer(key, value)
+		s, err := FolderServers.parse(key, value)
 		if err != nil {
 			return
 		}
@@ -151,7 +151,7 @@ func FuzzParseServer(f *testing.F) {
 		if len(again) > maxServerValue {
 			return // escapes made it longer
 		}
-		back, err := parseServer(key, again)
+		back, err := FolderServers.parse(key, again)
 		require.NoError(t, err)
 		if s.Cereus() {
 			require.True(t, back.equal(s), "%s", again)

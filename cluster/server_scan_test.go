@@ -83,7 +83,7 @@ func BenchmarkParseServer(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := parseServer("servers/room/room-0001", value); err != nil {
+				if _, err := FolderServers.parse("servers/room/room-0001", value); err != nil {
 					b.Fatal(err)
 				}
 			}

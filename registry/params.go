@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/cluster"
+)
+
+// Params is what New needs: a Client or Endpoints. Zero durations mean the
+// Default... constants of package cluster.
+type Params struct {
+	// Log gets what happens; nil discards it.
+	Log logrus.FieldLogger
+
+	// Client is used instead of one of our own and is not closed; what follows about
+	// the connection then does not count.
+	Client      *clientv3.Client
+	Endpoints   []string // host:port or URLs
+	Username    string   // used only with Password, and the reverse
+	Password    string
+	TLS         *tls.Config
+	DialTimeout time.Duration // of one attempt to connect
+
+	// Namespace stands verbatim before every key; no slash is added. To see the game
+	// servers of a cluster use its etcd prefix; empty means cluster.DefaultEtcdPrefix.
+	Namespace string
+	// ServicesOnly leaves the game servers out, and the watch of them.
+	ServicesOnly bool
+
+	TTL           time.Duration // of the leases, in whole seconds, at least 1 s
+	BootTimeout   time.Duration // until Init, and Register while etcd is away, give up; DialTimeout when zero
+	GrantTimeout  time.Duration // of one attempt to register
+	RevokeTimeout time.Duration // for leaving
+	SyncInterval  time.Duration // between comparisons of what is known with etcd
+
+	// Lost is told of an instance that is registered no more and will not be again:
+	// its lease was lost, and another process took its id (cluster.ErrIDTaken).
+	// Deregister it before registering it under another id. It must not block.
+	Lost func(name, id string, err error)
+}
+
+// discovery is the parameters of the discovery that follows a folder.
+func (p Params) discovery(folder cluster.Folder) cluster.EtcdParams {
+	return cluster.EtcdParams{
+		Log: p.Log, Folder: folder, Prefix: p.Namespace,
+		Client: p.Client, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password, TLS: p.TLS,
+		DialTimeout: p.DialTimeout, BootTimeout: p.BootTimeout, TTL: p.TTL,
+		GrantTimeout: p.GrantTimeout, RevokeTimeout: p.RevokeTimeout, SyncInterval: p.SyncInterval,
+	}
+}
