@@ -250,7 +250,7 @@ func TestE22_OnEtcd(t *testing.T) {
 			eventually(t, func() bool { return len(whole.check(m)) == 0 }, "view exact, history consistent")
 		}
 	}
-	keys, err := operator.Get(testContext(t), "t/"+serversPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	keys, err := operator.Get(testContext(t), "t/"+string(FolderServers), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	require.NoError(t, err)
 	require.EqualValues(t, len(whole.members), keys.Count)
 	t.Logf("an observer heard %d events", len(observer.heard.events()))

@@ -44,10 +44,10 @@ type Params struct {
 }
 
 // discovery is the parameters of the discovery that follows a folder.
-func (p Params) discovery(folder cluster.Folder) cluster.EtcdParams {
+func (p Params) discovery(folder cluster.Folder, clients *cluster.EtcdClients) cluster.EtcdParams {
 	return cluster.EtcdParams{
 		Log: p.Log, Folder: folder, Prefix: p.Namespace,
-		Client: p.Client, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password, TLS: p.TLS,
+		Client: p.Client, Clients: clients, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password, TLS: p.TLS,
 		DialTimeout: p.DialTimeout, BootTimeout: p.BootTimeout, TTL: p.TTL,
 		GrantTimeout: p.GrantTimeout, RevokeTimeout: p.RevokeTimeout, SyncInterval: p.SyncInterval,
 	}

@@ -41,7 +41,8 @@ type source struct {
 
 // New checks the parameters, all faults at once. It does no I/O and starts nothing.
 func New(p Params) (*Registry, error) {
-	services, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServices))
+	clients := new(cluster.EtcdClients) // one client for both folders
+	services, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServices, clients))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func New(p Params) (*Registry, error) {
 	if p.ServicesOnly {
 		return r, nil
 	}
-	servers, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServers))
+	servers, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServers, clients))
 	if err != nil {
 		return nil, err
 	}
