@@ -16,6 +16,9 @@ import (
 // errHeld means that somebody else's value is in the key.
 var errHeld = errors.New("the key holds another server's value")
 
+// keyTimeout bounds one read or write of the key, and of what is known of its lease.
+const keyTimeout = 5 * time.Second
+
 // holderPoll is how often a key that another process left behind is looked at.
 const holderPoll = 500 * time.Millisecond
 
@@ -25,7 +28,7 @@ const holderPoll = 500 * time.Millisecond
 type ownKey struct {
 	store   *etcdStore
 	log     logrus.FieldLogger
-	timeout time.Duration // of one read
+	timeout time.Duration // of one read or write
 	folder  Folder
 	key     string // "" while the server has no id
 	nonce   string
@@ -34,7 +37,7 @@ type ownKey struct {
 }
 
 func newOwnKey(p EtcdParams, store *etcdStore) ownKey {
-	k := ownKey{store: store, log: p.Log, timeout: p.GrantTimeout, folder: p.Folder, nonce: p.Self.Nonce}
+	k := ownKey{store: store, log: p.Log, timeout: min(p.GrantTimeout, keyTimeout), folder: p.Folder, nonce: p.Self.Nonce}
 	if p.Self.ID != "" {
 		k.key = k.folder.key(p.Self.Type, p.Self.ID)
 	}

@@ -90,10 +90,7 @@ func (r *Registration) renew(ctx context.Context) {
 	case ctx.Err() == nil && !r.lease.valid():
 		r.lose("the lease could not be renewed in time")
 	case ctx.Err() == nil:
-		if errors.Is(err, context.DeadlineExceeded) {
-			r.store.redial()
-		}
-		r.trouble()
+		r.trouble(err)
 		r.complain(err, "could not renew the lease, trying again")
 		r.rest(ctx, time.After(r.pauses.after(err)))
 	}

@@ -128,7 +128,7 @@ func (r *Registration) holdTime() time.Duration {
 
 // write puts what the server says of itself under a lease.
 func (r *Registration) write(ctx context.Context, lease clientv3.LeaseID) error {
-	ctx, cancel := context.WithTimeout(ctx, r.params.GrantTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.key.timeout)
 	defer cancel()
 	err := r.key.put(ctx, r.said, lease)
 	if err == nil {
@@ -152,15 +152,19 @@ func (r *Registration) settle(ctx context.Context, err error) {
 	default:
 		r.said.failed(explained(err))
 		signal(r.doubts)
-		r.trouble()
+		r.trouble(err)
 		r.complain(err, "could not put this server's key, trying again")
 		r.rest(ctx, time.After(r.pauses.after(err)))
 	}
 }
 
-// trouble counts a failure that may pass.
-func (r *Registration) trouble() {
+// trouble counts a failure that may pass. One that nobody answered may be the
+// connection's.
+func (r *Registration) trouble(err error) {
 	r.troubled()
+	if errors.Is(err, context.DeadlineExceeded) {
+		r.store.redial()
+	}
 	if r.failures++; r.failures == 1 {
 		r.since = time.Now()
 	}
@@ -207,7 +211,7 @@ func (r *Registration) established() {
 
 // failed counts a failure that may pass, and pauses or gives up.
 func (r *Registration) failed(ctx context.Context, err error) {
-	r.trouble()
+	r.trouble(err)
 	if over := r.enough(err); over != nil {
 		r.giveUp(ctx, explained(over))
 		return
