@@ -9,6 +9,8 @@ type change struct {
 	reason        Reason // of the update or up that it is, when that is known
 	revision      int64
 
+	leads *leadership // of a type that may have another leader; then there is no id
+
 	// last is how the run that before is of ended, and why; they matter when after is
 	// not of that run.
 	last *Server

@@ -30,6 +30,7 @@ type etcdRun struct {
 	follower  *follower
 	condition *condition
 	own       *Registration // nil for an observer
+	election  *election     // nil for an observer
 }
 
 // NewEtcdDiscovery checks the parameters, all faults at once. It does no I/O
@@ -70,6 +71,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run.condition = newCondition(store)
 	if d.params.Self != nil {
 		run.own = run.enlist(d.params)
+		run.election = newElection(run.own, d.view)
 	}
 	run.follower.accept(first)
 	run.follower.connected.Store(true)
@@ -79,6 +81,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run.group.Go("discovery.condition", run.condition.run)
 	if run.own != nil {
 		run.own.start()
+		run.group.Go("discovery.election", run.election.run)
 	}
 	d.link.Store(run)
 }

@@ -630,3 +630,34 @@ func TestEtcdDiscovery_ListsInPages(t *testing.T) {
 	remove(t, operator, "t/", clientv3.WithPrefix())
 	eventually(t, sees(d), "all gone")
 }
+
+func TestEtcdDiscovery_Filter(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	operator := rawClient(t, endpoint)
+	coloured := func(id, stack string) *Server {
+		s := backend(id)
+		s.Metadata = map[string]string{"stack": stack}
+		return s
+	}
+	put(t, operator, coloured("blue-1", "blue"))
+	put(t, operator, coloured("green-1", "green"))
+	put(t, operator, coloured("odd", "odd"))
+	p := etcdParams(coloured("self", "blue"), endpoint)
+	p.Filter = func(s *Server) bool {
+		if s.ID == "odd" {
+			panic("odd")
+		}
+		return s.Metadata["stack"] == "green"
+	}
+	d := newEtcd(t, p)
+	register(t, d)
+	eventually(t, sees(d, "green-1", "odd", "self"), "listed")
+	put(t, operator, coloured("green-2", "green"))
+	put(t, operator, coloured("blue-2", "blue"))
+	put(t, operator, coloured("blue-1", "green"))
+	put(t, operator, coloured("green-1", "blue"))
+	eventually(t, sees(d, "blue-1", "green-2", "odd", "self"), "watched")
+	require.NoError(t, d.SyncServers(testContext(t)))
+	require.Equal(t, []string{"blue-1", "green-2", "odd", "self"}, ids(d.Servers()))
+}

@@ -22,7 +22,7 @@ type feed struct {
 	// one step, and guards the fields below. Nothing of the user's runs under it.
 	mu        sync.Mutex
 	history   history
-	more      chan struct{} // closed when there is more history; nil when nobody waits
+	more      chan struct{} // closed when there is another snapshot; nil when nobody waits
 	listeners []*subscriber
 	group     *lifecycle.Group // nil until started
 }
@@ -83,9 +83,7 @@ func (f *feed) publish(next *Snapshot, events []Event) {
 	}
 	next.seq = f.history.last
 	f.current.Store(next)
-	if len(events) > 0 {
-		f.spread(events)
-	}
+	f.spread(events)
 	f.mu.Unlock()
 	f.metrics.ServersPresent(len(next.all))
 }
@@ -96,9 +94,27 @@ func (f *feed) spread(events []Event) {
 		close(f.more)
 		f.more = nil
 	}
+	if len(events) == 0 {
+		return
+	}
 	for _, s := range f.listeners {
 		s.push(events)
 	}
+}
+
+// next is the current snapshot and a channel that is closed when there is another.
+func (f *feed) next() (*Snapshot, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current.Load(), f.awaitMore()
+}
+
+// awaitMore is the channel that spread closes; f.mu is held.
+func (f *feed) awaitMore() <-chan struct{} {
+	if f.more == nil {
+		f.more = make(chan struct{})
+	}
+	return f.more
 }
 
 // subscriber is one listener and what it has yet to hear.

@@ -108,10 +108,7 @@ func (f *feed) read(c cursor) ([]Event, <-chan struct{}, error) {
 	if err != nil || len(batch) > 0 {
 		return batch, nil, err
 	}
-	if f.more == nil {
-		f.more = make(chan struct{})
-	}
-	return nil, f.more, nil
+	return nil, f.awaitMore(), nil
 }
 
 // running is done when no more events come; nil when none can come yet.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
 )
 
 // Defaults of EtcdParams, those of Pitaya (wire.md section 14) where it has the key.
@@ -70,8 +72,9 @@ type EtcdParams struct {
 	ShutdownDelay      time.Duration // after leaving, for the others to notice
 
 	TypesBlacklist []string // server types to ignore, this server's own key aside
-	// Filter reports whether to see a server; nil sees all, and this server is
-	// always seen. It is called for every value read, and must be quick.
+	// Filter reports whether to see a server; nil sees all, and this server is always
+	// seen. It is called for every value read, and must be quick. A server that it
+	// begins to hide is told as gone.
 	Filter     func(*Server) bool
 	Health     Health        // what this server needs to stay in the list
 	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
@@ -100,6 +103,9 @@ func (p EtcdParams) withDefaults() EtcdParams {
 	p.Health = p.Health.withDefaults()
 	if p.Self != nil {
 		p.Self = prepareSelf(p.Self)
+		if !p.Self.Has(constants.CapLeader) {
+			p.Self.Caps = append(p.Self.Caps, constants.CapLeader)
+		}
 	}
 	return p
 }

@@ -20,6 +20,15 @@ type update struct {
 	serverType, id string
 	server         *Server
 	revision       int64
+	leading        *leading // of a key that says who leads the type; then there is no id
+}
+
+// name tells apart what updates are of.
+func (u update) name() string {
+	if u.leading != nil {
+		return u.leading.key(u.serverType)
+	}
+	return serverKey(u.serverType, u.id)
 }
 
 // departure is a server that is gone and still answered for.
@@ -50,6 +59,8 @@ type view struct {
 	// table has every key by id. Two keys with one id are a fault of somebody's; the
 	// younger one is then the server.
 	table map[string][]entry
+	// leaders has what the keys of each type's leader say.
+	leaders map[string]leadership
 	// suspects has the servers that calls do not reach.
 	suspects map[string]suspicion
 	// gone has the ids without a key that are still answered for, and until when;
@@ -78,6 +89,7 @@ func newView(p viewParams) *view {
 		now:            time.Now,
 		hints:          newHints(),
 		table:          map[string][]entry{},
+		leaders:        map[string]leadership{},
 		suspects:       map[string]suspicion{},
 		gone:           map[string]time.Time{},
 	}
@@ -87,9 +99,10 @@ func newView(p viewParams) *view {
 	return v
 }
 
-// ignores reports whether a key is of a blacklisted type and not this server's own.
+// ignores reports whether a key is of a blacklisted type and not this server's
+// own, nor says who leads its type.
 func (v *view) ignores(serverType, id string) bool {
-	if v.self != nil && id == v.self.ID && serverType == v.self.Type {
+	if v.self != nil && serverType == v.self.Type && (id == v.self.ID || id == "") {
 		return false
 	}
 	_, listed := v.blacklist[serverType]
@@ -130,7 +143,7 @@ func (v *view) missing(listed []update) []update {
 	slices.SortStableFunc(listed, func(a, b update) int { return cmp.Compare(a.revision, b.revision) })
 	seen := make(map[string]struct{}, len(listed))
 	for _, u := range listed {
-		seen[serverKey(u.serverType, u.id)] = struct{}{}
+		seen[u.name()] = struct{}{}
 	}
 	var missing []update
 	for id, entries := range v.table {
@@ -140,7 +153,14 @@ func (v *view) missing(listed []update) []update {
 			}
 		}
 	}
-	slices.SortFunc(missing, func(a, b update) int { return cmp.Compare(a.id, b.id) })
+	for serverType, l := range v.leaders {
+		for _, u := range l.updates(serverType) {
+			if _, ok := seen[u.name()]; !ok {
+				missing = append(missing, update{serverType: serverType, leading: &leading{wanted: u.leading.wanted}})
+			}
+		}
+	}
+	slices.SortFunc(missing, func(a, b update) int { return cmp.Compare(a.name(), b.name()) })
 	return missing
 }
 
@@ -151,6 +171,10 @@ func (v *view) settle(updates []update) []change {
 	final := make(map[string]*verdict, len(updates))
 	for n, u := range updates {
 		if v.ignores(u.serverType, u.id) {
+			continue
+		}
+		if u.leading != nil {
+			v.lead(u, final, n)
 			continue
 		}
 		d, known := final[u.id]
@@ -175,6 +199,12 @@ func (v *view) settle(updates []update) []change {
 // appendNews adds a change unless it is none. One that only the revision of the
 // value tells is one for the snapshot.
 func (v *view) appendNews(changes []change, c change) []change {
+	if c.leads != nil {
+		if *c.leads == v.current.Load().leaders[c.leads.serverType] {
+			return changes
+		}
+		return append(changes, c)
+	}
 	if same(c.before, c.after) && (c.after == nil || c.before.Revision == c.after.Revision) {
 		return changes
 	}
@@ -187,21 +217,18 @@ func (v *view) commit(changes []change, revision int64) {
 	if len(changes) == 0 && revision == current.revision {
 		return
 	}
+	next := current.apply(changes, revision)
 	var events []Event
 	for n := range changes {
 		c := &changes[n]
 		c.revision = cmp.Or(c.revision, revision)
+		if c.leads != nil {
+			events = next.appendLeader(events, c.leads.leader(), current, c.revision)
+			continue
+		}
 		events = c.appendEvents(events)
 	}
-	v.publish(current.apply(changes, revision), events)
-}
-
-// applyLeader makes l, at a revision, the leader of its type; with no ID the
-// type has none.
-func (v *view) applyLeader(l Leader, revision int64) {
-	next := v.current.Load().withLeader(l)
-	next.revision = max(next.revision, revision)
-	v.publish(next, []Event{leaderEvent(next, l)})
+	v.publish(next, events)
 }
 
 // step makes one update to the table and says who the id is then.

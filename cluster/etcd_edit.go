@@ -28,9 +28,9 @@ func (d *EtcdDiscovery) EditServer(ctx context.Context, id string, e Edit) (*Ser
 	if run == nil {
 		return nil, ErrNotRunning
 	}
-	known, ok := d.Server(id)
-	if !ok {
-		return nil, fmt.Errorf("server %q: %w", id, ErrServerUnknown)
+	known, err := d.find(ctx, id)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		next, err := run.store.edit(ctx, serverKey(known.Type, id), e)
@@ -42,6 +42,20 @@ func (d *EtcdDiscovery) EditServer(ctx context.Context, id string, e Edit) (*Ser
 		}
 		return next, nil
 	}
+}
+
+// find is a server that is present, if need be after a look whether it just came.
+func (d *EtcdDiscovery) find(ctx context.Context, id string) (*Server, error) {
+	if s, ok := d.Server(id); ok && present(s) {
+		return s, nil
+	}
+	if err := d.SyncServers(ctx); err != nil {
+		return nil, err
+	}
+	if s, ok := d.Server(id); ok && present(s) {
+		return s, nil
+	}
+	return nil, fmt.Errorf("server %q: %w", id, ErrServerUnknown)
 }
 
 // edit makes one attempt to edit the server in a key. The key stays under the

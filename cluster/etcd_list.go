@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -28,6 +29,8 @@ type listing struct {
 type entryReader struct {
 	log     logrus.FieldLogger
 	metrics DiscoveryMetrics
+	self    *Server            // nil for an observer
+	filter  func(*Server) bool // the user's; nil sees all
 	// bad has the revision of every value known not to be a server, so that each is
 	// told of once and not at every listing.
 	bad       map[string]int64
@@ -35,7 +38,9 @@ type entryReader struct {
 }
 
 func newEntryReader(p EtcdParams) *entryReader {
-	return &entryReader{log: p.Log, metrics: p.Metrics, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1)}
+	return &entryReader{
+		log: p.Log, metrics: p.Metrics, self: p.Self, filter: p.Filter, bad: map[string]int64{}, readAhead: max(p.SyncParallelism, 1),
+	}
 }
 
 // list reads all servers, in pages at one revision. Pages are read ahead while
@@ -76,7 +81,7 @@ func (r *entryReader) decodeAhead(ctx context.Context, pages *pageReader, first 
 // decode adds the servers of a page.
 func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
 	for _, pair := range page.Kvs {
-		if u, ok := r.put(pair); ok && u.server != nil {
+		if u, ok := r.put(pair); ok && (u.server != nil || u.leading != nil) {
 			all.updates = append(all.updates, u)
 		}
 	}
@@ -85,13 +90,34 @@ func (r *entryReader) decode(page *clientv3.GetResponse, all *listing) {
 // put reads one key and value. A value that is not a server is counted, and
 // means that the key, if it can be a server's at all, holds none.
 func (r *entryReader) put(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(pair)
+	}
 	s, err := parseServer(string(pair.Key), pair.Value)
 	if err != nil {
 		r.skip(pair, err)
 		return readDelete(pair)
 	}
 	s.Epoch, s.Revision = pair.CreateRevision, pair.ModRevision
+	if !r.sees(s) {
+		return readDelete(pair)
+	}
 	return update{serverType: s.Type, id: s.ID, server: s, revision: pair.ModRevision}, true
+}
+
+// sees asks the user's filter. One that panics hides nobody.
+func (r *entryReader) sees(s *Server) (visible bool) {
+	if r.filter == nil || r.self != nil && s.ID == r.self.ID && s.Type == r.self.Type {
+		return true
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			visible = true
+			r.metrics.ListenerPanicked()
+			r.log.WithField("panic", p).Error("filter of service discovery panicked")
+		}
+	}()
+	return r.filter(s)
 }
 
 func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
@@ -109,6 +135,9 @@ func (r *entryReader) skip(pair *mvccpb.KeyValue, err error) {
 
 // readDelete reads that a key holds no server.
 func readDelete(pair *mvccpb.KeyValue) (update, bool) {
+	if !bytes.HasPrefix(pair.Key, []byte(serversPrefix)) {
+		return readLeading(&mvccpb.KeyValue{Key: pair.Key, ModRevision: pair.ModRevision})
+	}
 	serverType, id, err := splitServerKey(string(pair.Key))
 	return update{serverType: serverType, id: id, revision: pair.ModRevision}, err == nil
 }

@@ -25,13 +25,13 @@ type pageReader struct {
 }
 
 func newPageReader(kv clientv3.KV) *pageReader {
-	return &pageReader{kv: kv, from: serversPrefix, limit: firstPage}
+	return &pageReader{kv: kv, from: leadersPrefix, limit: firstPage}
 }
 
 func (p *pageReader) end() bool { return p.from == "" }
 
 func (p *pageReader) next(ctx context.Context) (*clientv3.GetResponse, error) {
-	page, err := p.kv.Get(ctx, p.from, clientv3.WithRange(clientv3.GetPrefixRangeEnd(serversPrefix)),
+	page, err := p.kv.Get(ctx, p.from, clientv3.WithRange(followedEnd),
 		clientv3.WithLimit(p.limit), clientv3.WithRev(p.revision))
 	if err != nil {
 		return nil, err

@@ -158,8 +158,8 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), serversPrefix,
-		clientv3.WithPrefix(), clientv3.WithRev(f.revision.Load()+1))
+	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), leadersPrefix,
+		clientv3.WithRange(followedEnd), clientv3.WithRev(f.revision.Load()+1))
 	ticker := time.NewTicker(around(f.params.SyncInterval))
 	defer ticker.Stop()
 	for {

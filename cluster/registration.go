@@ -25,6 +25,10 @@ type Registration struct {
 
 	// wrote is told the revision of every write.
 	wrote func(revision int64)
+	// arrived is told when the key is put and the lease is known to last.
+	arrived func()
+	// parting is told before the lease is given back.
+	parting func(ctx context.Context)
 	// troubled is told when etcd refused something.
 	troubled func()
 
@@ -55,6 +59,8 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		log:      p.Log,
 		said:     newAnnouncement(p.Self),
 		wrote:    func(int64) {},
+		arrived:  func() {},
+		parting:  func(context.Context) {},
 		troubled: func() {},
 		mailbox:  commandBox{commands: make(chan command)},
 		doubts:   make(chan struct{}, 1),

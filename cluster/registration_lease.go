@@ -27,31 +27,35 @@ const (
 // leaseTerm is a lease and how long it certainly lasts: by this process's
 // clock, until the TTL after the last renewal that etcd confirmed was sent.
 type leaseTerm struct {
-	id   clientv3.LeaseID // of run; 0 is none
-	sent time.Time        // of run; when the last confirmed renewal was
-	ttl  time.Duration    // of run
+	sent time.Time     // of run; when the last confirmed renewal was
+	ttl  time.Duration // of run
 
 	born time.Time
 	ends atomic.Int64 // since born
+	held atomic.Int64 // its id; 0 is none
 }
 
-func (l *leaseTerm) valid() bool { return time.Since(l.born) < time.Duration(l.ends.Load()) }
+func (l *leaseTerm) valid() bool { return l.left() > 0 }
 
 // confirmed notes a grant or renewal that was sent at the given time.
 func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Duration) {
-	l.id, l.sent, l.ttl = id, sent, ttl
+	l.sent, l.ttl = sent, ttl
+	l.held.Store(int64(id))
 	l.ends.Store(int64(sent.Sub(l.born) + ttl))
 }
+
+func (l *leaseTerm) id() clientv3.LeaseID { return clientv3.LeaseID(l.held.Load()) }
+
+// left is how long the lease certainly lasts from now on.
+func (l *leaseTerm) left() time.Duration { return time.Duration(l.ends.Load()) - time.Since(l.born) }
 
 // doubtful notes that the lease may have ended; the key may still be under it.
 func (l *leaseTerm) doubtful() { l.ends.Store(0) }
 
 // over forgets the lease and returns it.
 func (l *leaseTerm) over() clientv3.LeaseID {
-	id := l.id
-	l.id = 0
 	l.doubtful()
-	return id
+	return clientv3.LeaseID(l.held.Swap(0))
 }
 
 // due is when the lease is to be renewed next.
@@ -71,12 +75,12 @@ func (r *Registration) renew(ctx context.Context) {
 	err := r.attempt(ctx, func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, min(max(r.lease.ttl/3, minRenewal), maxRenewal))
 		defer cancel()
-		ttl, err = r.store.renew(ctx, r.lease.id)
+		ttl, err = r.store.renew(ctx, r.lease.id())
 		return err
 	})
 	switch {
 	case err == nil:
-		r.lease.confirmed(r.lease.id, sent, ttl)
+		r.lease.confirmed(r.lease.id(), sent, ttl)
 		r.pauses.Reset()
 		if r.params.HeartbeatLog {
 			r.log.WithField("ttl", ttl).Debug("lease renewed")

@@ -106,17 +106,17 @@ func (r *Registration) restore(ctx context.Context) error {
 	if held == nil && r.parked() {
 		return rpctypes.ErrLeaseNotFound // as good as lost
 	}
-	if held != nil && held.Lease == int64(r.lease.id) && r.key.adopt(held, r.said) && !r.said.dirty() {
+	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() {
 		return nil
 	}
-	return r.write(ctx, r.lease.id)
+	return r.write(ctx, r.lease.id())
 }
 
 // rewrite puts what was just edited.
 func (r *Registration) rewrite(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(holdTimeout, max(time.Until(r.lease.due()), minRenewal)))
 	defer cancel()
-	return r.write(ctx, r.lease.id)
+	return r.write(ctx, r.lease.id())
 }
 
 // write puts what the server says of itself under a lease.
@@ -173,8 +173,9 @@ func (r *Registration) established() {
 	r.lost.Store(false)
 	r.failures = 0
 	r.pauses.Reset()
+	r.arrived()
 	r.answer(nil)
-	r.log.WithField("lease", fmt.Sprintf("%x", int64(r.lease.id))).Info("this server is registered")
+	r.log.WithField("lease", fmt.Sprintf("%x", int64(r.lease.id()))).Info("this server is registered")
 }
 
 // failed counts a failure that may pass, and pauses or gives up.
@@ -303,6 +304,7 @@ func (r *Registration) leave(ctx context.Context) error {
 	r.held.Store(false)
 	r.lost.Store(false)
 	r.said.failed(nil) // it is said when the server registers again
+	r.parting(ctx)
 	lease := r.lease.over()
 	defer r.sweep(ctx)
 	if lease == 0 {

@@ -17,12 +17,12 @@ type idIndex [idShards]map[string]*Server
 // empty. The exported methods neither lock nor allocate.
 type Snapshot struct {
 	seed    maphash.Seed
-	byID    *idIndex             // whoever Server(id) answers with, those gone included
-	all     []*Server            // those present, by id
-	byType  map[string][]*Server // those that may be given work, by id
-	members map[string]int       // how many are present, by type
-	types   []string             // sorted
-	leaders map[string]Leader    // by type
+	byID    *idIndex              // whoever Server(id) answers with, those gone included
+	all     []*Server             // those present, by id
+	byType  map[string][]*Server  // those that may be given work, by id
+	members map[string]int        // how many are present, by type
+	types   []string              // sorted
+	leaders map[string]leadership // by type
 
 	revision int64
 	seq      uint64
@@ -58,8 +58,8 @@ func (s *Snapshot) Types() []string { return s.types }
 
 // Leader is the leader of a type, if it has one.
 func (s *Snapshot) Leader(serverType string) (Leader, bool) {
-	l, ok := s.leaders[serverType]
-	return l, ok
+	l := s.leaders[serverType].leader()
+	return l, l.ID != ""
 }
 
 // Revision is that of etcd, or of the in-memory registry, of which the snapshot
@@ -85,21 +85,32 @@ func (s *Snapshot) asEvents() []Event {
 		})
 	}
 	for _, serverType := range slices.Sorted(maps.Keys(s.leaders)) {
-		events = append(events, leaderEvent(s, s.leaders[serverType]))
+		events = s.appendLeader(events, s.leaders[serverType].leader(), new(Snapshot), s.revision)
 	}
 	return events
 }
 
-// withLeader is the snapshot with l leading its type; with no ID nobody does.
-func (s *Snapshot) withLeader(l Leader) *Snapshot {
-	next := *s
-	next.leaders = make(map[string]Leader, len(s.leaders)+1)
-	maps.Copy(next.leaders, s.leaders)
-	next.leaders[l.Type] = l
-	if l.ID == "" {
-		delete(next.leaders, l.Type)
+// appendLeader adds that l leads its type, unless before says the same.
+func (s *Snapshot) appendLeader(events []Event, l Leader, before *Snapshot, revision int64) []Event {
+	if was, ok := before.Leader(l.Type); was == l || !ok && l.ID == "" {
+		return events
 	}
-	return &next
+	e := leaderEvent(s, l)
+	e.Revision = revision
+	return append(events, e)
+}
+
+// withLeaders makes the leaders those after the changes.
+func (s *Snapshot) withLeaders(changes []change) {
+	leaders := make(map[string]leadership, len(s.leaders)+1)
+	maps.Copy(leaders, s.leaders)
+	for _, c := range changes {
+		leaders[c.leads.serverType] = *c.leads
+		if c.leads.empty() {
+			delete(leaders, c.leads.serverType)
+		}
+	}
+	s.leaders = leaders
 }
 
 // apply makes the snapshot after the changes, which name each id once. Its cost
@@ -107,10 +118,15 @@ func (s *Snapshot) withLeader(l Leader) *Snapshot {
 func (s *Snapshot) apply(changes []change, revision int64) *Snapshot {
 	next := *s
 	next.revision = revision
+	changes = slices.SortedFunc(slices.Values(changes), func(a, b change) int { return strings.Compare(a.id, b.id) })
+	servers, _ := slices.BinarySearchFunc(changes, "\x00", func(c change, first string) int { return strings.Compare(c.id, first) })
+	if servers > 0 { // those without an id
+		next.withLeaders(changes[:servers])
+		changes = changes[servers:]
+	}
 	if len(changes) == 0 {
 		return &next
 	}
-	changes = slices.SortedFunc(slices.Values(changes), func(a, b change) int { return strings.Compare(a.id, b.id) })
 	next.byID = s.indexWith(changes)
 	next.all = merge(s.all, changes, present)
 	next.countMembers(changes)

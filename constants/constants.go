@@ -45,6 +45,8 @@ const (
 	CapPush = "push"
 	// CapMerge: session data travels as changed keys.
 	CapMerge = "merge"
+	// CapLeader: the server can lead its type.
+	CapLeader = "leader"
 	// CapLoad: the server tells the cluster its load at an interval.
 	CapLoad = "load"
 )

@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cereus-game/cereus/constants"
+)
+
+// Leader is the leader of a type, as this process sees it; false when there is none.
+func (d *EtcdDiscovery) Leader(serverType string) (Leader, bool) {
+	return d.Snapshot().Leader(serverType)
+}
+
+// IsLeader reports whether this server leads its type, for certain: it does not
+// count on a lease that may have run out.
+func (d *EtcdDiscovery) IsLeader() bool {
+	run := d.link.Load()
+	if run == nil || run.election == nil {
+		return false
+	}
+	t, _ := run.election.current()
+	return t.holds()
+}
+
+// SetLeader makes a server the leader of its type for as long as it is in the
+// cluster, and returns when it is; while it may not be given work, another one
+// leads. With id "" the longest registered one leads again. The leader there is
+// ends its tasks first, which may take some seconds. ErrServerUnknown: there is
+// no such server of the type.
+func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) error {
+	run := d.link.Load()
+	switch {
+	case run == nil:
+		return ErrNotRunning
+	case !ValidServerName(serverType):
+		return fmt.Errorf("server type %q: use 1 to 64 of A-Z a-z 0-9 _ . -", serverType)
+	case id == "":
+		_, err := run.store.kv.Delete(ctx, wantedKey(serverType))
+		return err
+	}
+	s, err := d.find(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case s.Type != serverType:
+		return fmt.Errorf("server %q of type %q: %w", id, serverType, ErrServerUnknown)
+	case !s.Has(constants.CapLeader):
+		return fmt.Errorf("server %q cannot lead: it is a Pitaya server or of an older version", id)
+	case !s.routable():
+		return fmt.Errorf("server %q cannot lead while it is %s", id, s.State)
+	}
+	chosen, err := run.store.claimFor(ctx, wantedKey(serverType), s)
+	switch {
+	case err != nil:
+		return err
+	case !chosen:
+		return fmt.Errorf("server %q of type %q: %w any more", id, serverType, ErrServerUnknown)
+	}
+	return d.awaitLeader(ctx, serverType, id)
+}
+
+func (d *EtcdDiscovery) awaitLeader(ctx context.Context, serverType, id string) error {
+	run := d.link.Load()
+	if run == nil {
+		return ErrNotRunning
+	}
+	for {
+		seen, news := d.view.next()
+		if l, _ := seen.Leader(serverType); l.ID == id {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("server %q is chosen but does not lead yet: %w", id, context.Cause(ctx))
+		case <-run.group.Context().Done():
+			return ErrNotRunning
+		}
+	}
+}
+
+// RunAsLeader runs a task on exactly one server of a type, which must be this
+// server's own: fn runs while this server leads, with a context that is
+// cancelled, with cause ErrLeadershipLost, when it does no more, and with the
+// fencing token to give to what it writes to. When fn returns while this server
+// leads, RunAsLeader returns its result (a panic is an error); after a loss it
+// waits to lead again. It returns when ctx ends, too.
+//
+// Leadership is handed on when fn has returned, or 5 s after it was cancelled.
+// A leader that is cut off from etcd is cancelled before its lease can end there.
+func (d *EtcdDiscovery) RunAsLeader(ctx context.Context, serverType string, fn func(ctx context.Context, token int64) error) error {
+	run := d.link.Load()
+	switch {
+	case d.params.Self == nil:
+		return errObserver
+	case run == nil:
+		return ErrNotRunning
+	case serverType != d.params.Self.Type:
+		return fmt.Errorf("run as leader of type %q: this server is of type %q", serverType, d.params.Self.Type)
+	}
+	for {
+		t, next := run.election.current()
+		if t != nil && t.enter() {
+			if err := t.run(ctx, fn); !errors.Is(err, errTermOver) {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-run.group.Context().Done():
+			return ErrNotRunning
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Who leads a type is in two keys inside the etcd prefix:
+//
+//	leaders/<type>         who does; under its lease, so that it ends with the
+//	                       leader, and its revision is the fencing token
+//	leaders/<type>/wanted  who was chosen by hand; under the lease of that one
+const (
+	leadersPrefix = "leaders/"
+	wantedSuffix  = "/wanted"
+	// followedEnd ends the range of keys that is followed, which begins at
+	// leadersPrefix and ends after serversPrefix. One range makes one watch, so that
+	// what happens to leaders and servers is told in etcd's order. Nothing of ours
+	// or Pitaya's is between the two; what is, is skipped.
+	followedEnd = "servers0"
+)
+
+// claim names one run of one server; the zero claim is nobody's.
+type claim struct {
+	ID    string `json:"id"`
+	Nonce string `json:"nonce"`
+}
+
+func claimOf(s *Server) claim { return claim{ID: s.ID, Nonce: s.Nonce} }
+
+// leading is what one of the keys says.
+type leading struct {
+	claim    claim
+	revision int64 // 0 when the key is gone
+	wanted   bool
+}
+
+func (l *leading) key(serverType string) string {
+	if l.wanted {
+		return wantedKey(serverType)
+	}
+	return leaderKey(serverType)
+}
+
+func leaderKey(serverType string) string { return leadersPrefix + serverType }
+func wantedKey(serverType string) string { return leadersPrefix + serverType + wantedSuffix }
+
+// readLeading reads a key of the leaders. What is no claim, or not bounded by a
+// lease, is nobody's.
+func readLeading(pair *mvccpb.KeyValue) (update, bool) {
+	serverType, ok := strings.CutPrefix(string(pair.Key), leadersPrefix)
+	if !ok {
+		return update{}, false
+	}
+	serverType, wanted := strings.CutSuffix(serverType, wantedSuffix)
+	l := &leading{wanted: wanted}
+	if pair.Version > 0 { // else it was deleted
+		l.revision = pair.ModRevision
+	}
+	if pair.Lease == 0 || len(pair.Value) > maxServerValue || json.Unmarshal(pair.Value, &l.claim) != nil || !ValidServerName(l.claim.ID) {
+		l.claim = claim{}
+	}
+	return update{serverType: serverType, revision: pair.ModRevision, leading: l}, ValidServerName(serverType)
+}
+
+// claimFor puts a claim of s in one of the leader's keys, under the lease of s,
+// if s still is the run that is known and cond holds. It reports whether that was so.
+func (st *etcdStore) claimFor(ctx context.Context, key string, s *Server, cond ...clientv3.Cmp) (bool, error) {
+	own := serverKey(s.Type, s.ID)
+	resp, err := st.kv.Get(ctx, own)
+	if err != nil || len(resp.Kvs) == 0 || resp.Kvs[0].CreateRevision != s.Epoch || resp.Kvs[0].Lease == 0 {
+		return false, err
+	}
+	value, err := json.Marshal(claimOf(s))
+	if err != nil {
+		return false, err
+	}
+	lease := clientv3.LeaseID(resp.Kvs[0].Lease)
+	txn, err := st.kv.Txn(ctx).
+		If(append(cond, clientv3.Compare(clientv3.CreateRevision(own), "=", s.Epoch), clientv3.Compare(clientv3.LeaseValue(own), "=", lease))...).
+		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).
+		Commit()
+	if err != nil {
+		return false, err
+	}
+	return txn.Succeeded, nil
+}

@@ -1,0 +1,98 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrLeadershipLost is the cause with which RunAsLeader cancels its task.
+var ErrLeadershipLost = errors.New("this server does not lead its type any more")
+
+// term is one time during which this server leads.
+type term struct {
+	token int64
+	ctx   context.Context // done when the term is over
+	end   context.CancelCauseFunc
+	lease *leaseTerm
+
+	mu     sync.Mutex // guards what follows
+	tasks  int
+	ended  bool
+	noTask chan struct{} // closed when the term has ended and no task runs
+}
+
+func newTerm(ctx context.Context, token int64, lease *leaseTerm) *term {
+	t := &term{token: token, lease: lease, noTask: make(chan struct{})}
+	t.ctx, t.end = context.WithCancelCause(ctx)
+	return t
+}
+
+// holds reports whether the term certainly goes on: the lease that it stands on
+// has not run out by this process's own clock.
+func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.lease.valid() }
+
+// enter counts a task in, unless the term is over.
+func (t *term) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended || !t.lease.valid() {
+		return false
+	}
+	t.tasks++
+	return true
+}
+
+func (t *term) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tasks--; t.tasks == 0 && t.ended {
+		close(t.noTask)
+	}
+}
+
+// finish ends the term and waits until no task runs, as far as patience allows.
+// It reports whether none does.
+func (t *term) finish(ctx context.Context, patience time.Duration) bool {
+	t.end(ErrLeadershipLost)
+	t.mu.Lock()
+	if !t.ended {
+		t.ended = true
+		if t.tasks == 0 {
+			close(t.noTask)
+		}
+	}
+	t.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-t.noTask:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// errTermOver says that a task was cancelled because its term was over.
+var errTermOver = errors.New("the term is over")
+
+// run runs a task that was counted in.
+func (t *term) run(ctx context.Context, fn func(context.Context, int64) error) (err error) {
+	defer t.leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
+	defer stop()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the task panicked: %v", p)
+		}
+		if errors.Is(context.Cause(ctx), ErrLeadershipLost) {
+			err = errTermOver
+		}
+	}()
+	return fn(ctx, t.token)
+}
