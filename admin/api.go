@@ -24,6 +24,8 @@ const (
 type Discovery interface {
 	// Snapshot is the cluster as it is now.
 	Snapshot() *cluster.Snapshot
+	// SyncServers has the next snapshot be as new as this call.
+	SyncServers(ctx context.Context) error
 	// Follow yields what comes after a snapshot, without gap or repetition.
 	Follow(ctx context.Context, afterSeq uint64) iter.Seq2[cluster.Event, error]
 }
@@ -41,7 +43,11 @@ type Elector interface {
 	SetLeader(ctx context.Context, serverType, id string) error
 }
 
-var _ Editor = (*cluster.EtcdDiscovery)(nil)
+var (
+	_ Discovery = (*cluster.EtcdDiscovery)(nil)
+	_ Editor    = (*cluster.EtcdDiscovery)(nil)
+	_ Elector   = (*cluster.EtcdDiscovery)(nil)
+)
 
 // api is everything under /v1/.
 type api struct {

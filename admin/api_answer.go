@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,7 @@ func (a answer) write(w http.ResponseWriter) {
 	if a.etag != 0 {
 		w.Header().Set("ETag", strconv.Quote(strconv.FormatInt(a.etag, 10)))
 	}
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
-	writeJSON(w, a.status, a.body)
+	writeJSON(w, cmp.Or(a.status, http.StatusOK), a.body)
 }
 
 func setRevision(w http.ResponseWriter, revision int64) {
@@ -71,8 +69,7 @@ func refuse(w http.ResponseWriter, err error) {
 
 // problemOf finds the status of an error.
 func problemOf(err error) problem {
-	var known problem
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[problem](err); ok {
 		return known
 	}
 	status := http.StatusBadGateway // etcd would not

@@ -31,10 +31,6 @@ func (a *api) edit(r *http.Request) (answer, error) {
 	if !ok {
 		return answer{}, problem{http.StatusNotImplemented, "servers of this kind of service discovery are not edited from outside"}
 	}
-	known, err := instanceOf(a.discovery.Snapshot(), r.PathValue("type"), r.PathValue("id"))
-	if err != nil {
-		return answer{}, err
-	}
 	change, err := readEdit(r)
 	if err != nil {
 		return answer{}, err
@@ -42,6 +38,10 @@ func (a *api) edit(r *http.Request) (answer, error) {
 	// Whoever asked may go away: what began is finished, and told in the log.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), editTimeout)
 	defer cancel()
+	known, err := a.find(ctx, r.PathValue("type"), r.PathValue("id"))
+	if err != nil {
+		return answer{}, err
+	}
 	edited, err := editor.EditServer(ctx, known.ID, change)
 	if err != nil {
 		return answer{}, err
@@ -52,6 +52,18 @@ func (a *api) edit(r *http.Request) (answer, error) {
 	}).Info("discovery api edited a server")
 	// The view may not have come to the edit yet.
 	return a.instanceAnswer(max(a.discovery.Snapshot().Revision(), edited.Revision), edited), nil
+}
+
+// find is instanceOf for a change, which may be of a server that just came.
+func (a *api) find(ctx context.Context, serverType, id string) (*cluster.Server, error) {
+	known, err := instanceOf(a.discovery.Snapshot(), serverType, id)
+	if err == nil || problemOf(err).status != http.StatusNotFound {
+		return known, err
+	}
+	if err := a.discovery.SyncServers(ctx); err != nil {
+		return nil, err
+	}
+	return instanceOf(a.discovery.Snapshot(), serverType, id)
 }
 
 // readEdit is what a request wants to be changed.
@@ -75,11 +87,10 @@ func readJSON(r *http.Request, others ...string) ([]byte, error) {
 		return nil, problem{http.StatusUnsupportedMediaType, "send JSON, with the header Content-Type: application/json"}
 	}
 	body, err := io.ReadAll(r.Body)
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
+	if long, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, problem{http.StatusRequestEntityTooLarge, "the body is too long: send at most " + strconv.FormatInt(long.Limit, 10) + " bytes"}
-	case err != nil:
+	}
+	if err != nil {
 		return nil, badRequest("the body could not be read: %v", err)
 	}
 	return body, nil

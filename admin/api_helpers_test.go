@@ -208,6 +208,7 @@ type message struct {
 		Server       *struct {
 			ID, Type, State string
 			Weight          int
+			Revision        int64
 			Metadata        map[string]string
 		}
 		Before *struct {
@@ -236,6 +237,8 @@ type listening struct {
 	in    *bufio.Reader
 	close func()
 	last  string // id
+
+	onServers bool // events of leaders are heard elsewhere
 }
 
 // listen asks for events; it is closed with the test, or before.
@@ -269,7 +272,7 @@ func (l *listening) next() (message, error) {
 		if err != nil {
 			return message{}, err
 		}
-		if m, ok := l.parse(text); ok {
+		if m, ok := l.parse(text); ok && !(l.onServers && m.kind == "leader") {
 			return m, nil
 		}
 	}

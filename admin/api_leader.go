@@ -49,7 +49,9 @@ func (a *api) choose(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := instanceOf(a.discovery.Snapshot(), r.PathValue("type"), id); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), editTimeout)
+	defer cancel()
+	if _, err := a.find(ctx, r.PathValue("type"), id); err != nil {
 		return answer{}, err
 	}
 	return a.setLeader(r, r.PathValue("type"), id)
@@ -115,11 +117,11 @@ func (a *api) shows(ctx context.Context, serverType, id string) bool {
 	return false
 }
 
-// leads reports whether the leader is the one chosen, or for "" one by its age.
+// leads reports whether the leader is the one chosen, or for "" nobody's choice.
 func leads(s *cluster.Snapshot, serverType, id string) bool {
 	l, ok := s.Leader(serverType)
 	if id == "" {
 		return !ok || !l.ByHand
 	}
-	return ok && l.ID == id
+	return ok && l.ByHand && l.ID == id
 }

@@ -52,7 +52,9 @@
 //	  -d '{"id":"room-2"}' http://127.0.0.1:9090/v1/services/room/leader
 //
 // It is answered when that server leads, which waits for the tasks of the former
-// leader to end; 202 means that the change is made and is not seen yet.
+// leader to end; 202 means that the change is made and is not seen yet. After a
+// DELETE the leader there is hands on to the one that is registered for the longest
+// time: the answer may still show it, the event follows.
 //
 // # Events
 //

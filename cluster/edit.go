@@ -16,7 +16,7 @@ var ErrRevision = errors.New("the server was changed since that revision")
 var ErrInvalidEdit = errors.New("the edit is not valid")
 
 // ErrUnfit is returned for what cannot be asked of a server, because it is one of
-// Pitaya's or of another version; the error says which.
+// Pitaya's, of another version, or not in the state for it; the error says which.
 var ErrUnfit = errors.New("the server is not fit for that")
 
 // MaxWeight bounds the weight of a server.
