@@ -99,7 +99,7 @@ func readJSON(r *http.Request, others ...string) ([]byte, error) {
 // ifMatch is the revision that If-Match asks for; 0 is none. A proxy that
 // compresses makes an ETag weak, which changes nothing about the revision in it.
 func ifMatch(h http.Header) (int64, error) {
-	tag := strings.TrimSpace(strings.Join(h.Values("If-Match"), ","))
+	tag := strings.Trim(strings.Join(h.Values("If-Match"), ","), " \t")
 	if tag == "" || tag == "*" { // that there is such a server is asked anyway
 		return 0, nil
 	}
@@ -107,11 +107,11 @@ func ifMatch(h http.Header) (int64, error) {
 	if quoted, ok := strings.CutPrefix(tag, `"`); ok {
 		tag = strings.TrimSuffix(quoted, `"`)
 	}
-	revision, err := strconv.ParseInt(tag, 10, 64)
-	if err != nil || revision <= 0 {
+	revision, err := strconv.ParseUint(tag, 10, 63) // of an int64, without a sign
+	if err != nil || revision == 0 {
 		return 0, badRequest("If-Match: send the one ETag that GET of the instance answered")
 	}
-	return revision, nil
+	return int64(revision), nil
 }
 
 // decodePatch reads a JSON merge patch (RFC 7396) of an instance.

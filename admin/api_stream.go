@@ -22,8 +22,6 @@ type stream struct {
 
 func newStream(w http.ResponseWriter, timeout time.Duration) *stream {
 	s := &stream{w: w, control: http.NewResponseController(w), timeout: timeout}
-	// The server's own read timeout would end the request's context.
-	_ = s.control.SetReadDeadline(time.Time{})
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform") // a proxy that compresses holds back

@@ -75,8 +75,6 @@ func recorder(usual time.Duration, start func(io.Writer) error, stop func()) htt
 			}
 			length = time.Duration(seconds * float64(time.Second))
 		}
-		// The server's own read timeout would end the request's context, and the recording.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		w.Header().Set("Content-Type", "application/octet-stream")
 		if err := start(w); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
