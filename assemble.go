@@ -202,10 +202,7 @@ func (a *App) acceptorOptions() []acceptor.Option {
 func (a *App) addModules() {
 	a.sequence.Patience = a.config.Shutdown.Timeout
 	if a.config.Admin.Address != "" {
-		a.sequence.Add(admin.New(admin.Params{
-			Address: a.config.Admin.Address, Checks: a.checks, Registry: a.metrics.Registry(),
-			Pprof: pprofOption(a.config.Admin.Pprof), Log: a.log,
-		}))
+		a.sequence.Add(admin.New(a.adminParams()))
 	}
 	if a.discovery != nil {
 		a.sequence.Add(a.discovery, ownID{a.discovery})
@@ -219,6 +216,17 @@ func (a *App) addModules() {
 	for _, c := range a.table.Components() {
 		a.sequence.Add(asModule{c})
 	}
+}
+
+func (a *App) adminParams() admin.Params {
+	c := a.config.Admin
+	p := admin.Params{
+		Address: c.Address, Checks: a.checks, Registry: a.metrics.Registry(), Pprof: pprofOption(c.Pprof), Log: a.log,
+	}
+	if a.discovery != nil {
+		p.Discovery, p.Degraded = a.discovery, a.degraded
+	}
+	return p
 }
 
 func pprofOption(on bool) admin.Pprof {
@@ -248,6 +256,11 @@ func (a *App) checks() []admin.Check {
 		admin.Check{Name: "etcd", Err: disconnected("etcd", a.discovery.IsConnected())},
 		admin.Check{Name: "nats", Err: disconnected("NATS", a.client.Connected())},
 	)
+}
+
+// degraded are the parts whose faults /healthz tells while the app goes on.
+func (a *App) degraded() []admin.Check {
+	return []admin.Check{{Name: "etcd", Err: a.discovery.Degraded()}}
 }
 
 func notReady(ready bool) error {

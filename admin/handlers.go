@@ -3,7 +3,9 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,25 +26,40 @@ type notReady struct {
 
 func newMux(p Params) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", healthz)
-	mux.Handle("GET /readyz", readyz{p.Checks, p.Log})
+	mux.Handle("GET /healthz", healthz{checks{p.Degraded, p.Log}})
+	mux.Handle("GET /readyz", readyz{checks{p.Checks, p.Log}})
 	mux.Handle("GET /metrics", metricsHandler(p))
 	if p.Pprof == WithPprof {
 		mountPprof(mux)
 	}
+	if p.Token != "" && p.Discovery != nil {
+		mux.Handle("/v1/", newAPI(p))
+	}
 	return mux
 }
 
-func healthz(w http.ResponseWriter, _ *http.Request) {
+// healthz says that the process serves, and with what faults.
+type healthz struct{ checks }
+
+// ServeHTTP implements http.Handler.
+func (h healthz) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	text := "ok\n"
+	for _, check := range h.run() {
+		if check.Err == nil {
+			continue
+		}
+		if text == "ok\n" {
+			text = "degraded\n"
+		}
+		text += check.Name + ": " + strings.ReplaceAll(check.Err.Error(), "\n", "; ") + "\n"
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("ok\n")) // the client is gone if it fails
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, text) // the client is gone if it fails
 }
 
 // readyz answers a JSON list of what is not ready.
-type readyz struct {
-	checks func() []Check
-	log    logrus.FieldLogger
-}
+type readyz struct{ checks }
 
 // ServeHTTP implements http.Handler.
 func (h readyz) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -65,18 +82,24 @@ func (h readyz) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// run calls the checks; one that panics is not ready.
-func (h readyz) run() (checks []Check) {
-	if h.checks == nil {
+// checks is a function of the app's that tells how its parts are.
+type checks struct {
+	ask func() []Check
+	log logrus.FieldLogger
+}
+
+// run calls the checks; one that panics is a fault.
+func (c checks) run() (list []Check) {
+	if c.ask == nil {
 		return nil
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			h.log.WithField("panic", fmt.Sprint(r)).Error("readiness check panicked")
-			checks = []Check{{"checks", fmt.Errorf("a check panicked: %v", r)}}
+			c.log.WithField("panic", fmt.Sprint(r)).Error("check of the app panicked")
+			list = []Check{{"checks", fmt.Errorf("a check panicked: %v", r)}}
 		}
 	}()
-	return h.checks()
+	return c.ask()
 }
 
 func metricsHandler(p Params) http.Handler {

@@ -43,17 +43,32 @@ type Params struct {
 	// Checks tells how the parts of the app are. It is called for every
 	// request of /readyz, from any goroutine, and must not block. Nil: always ready.
 	Checks func() []Check
+	// Degraded tells what does not work as it should while the app goes on, which
+	// /healthz shows. It is called as Checks is. Nil: nothing is.
+	Degraded func() []Check
 	// Registry is what /metrics shows; nil is nothing.
 	Registry prometheus.Gatherer
 	// Pprof serves /debug/pprof/ too.
 	Pprof Pprof
+	// Token has the discovery API be served: requests carry it as their bearer token.
+	// It has at least 16 bytes; empty is off.
+	Token string
+	// Discovery is what the discovery API is about; nil is off.
+	Discovery Discovery
+	// Load returns what is known of the load of a server, as something that
+	// encoding/json can write. It is called for every server that is asked for and
+	// must not block. Nil: nothing is known.
+	Load func(id string) (load any, ok bool)
 	// Log hears what goes wrong; nil is nobody.
 	Log logrus.FieldLogger
+
+	pace streamPace
 }
 
 // Server is the admin address of an app, as a lifecycle.Module.
 type Server struct {
 	address string
+	token   string
 	log     logrus.FieldLogger
 	http    *http.Server
 	group   *lifecycle.Group
@@ -73,6 +88,7 @@ func New(p Params) *Server {
 	}
 	return &Server{
 		address: listenAddress(p.Address),
+		token:   p.Token,
 		log:     p.Log,
 		http: &http.Server{
 			Handler:           newMux(p),
@@ -108,6 +124,9 @@ func (s *Server) Init(ctx context.Context) error {
 	if s.address == "" {
 		return nil
 	}
+	if s.token != "" && len(s.token) < minToken {
+		return fmt.Errorf("admin: the token of the discovery API (admin.token) is too short: use at least %d characters", minToken)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.address)
 	if err != nil {
@@ -117,8 +136,8 @@ func (s *Server) Init(ctx context.Context) error {
 	s.listener = listener
 	s.mu.Unlock()
 	s.group = lifecycle.NewGroup(context.WithoutCancel(ctx))
-	recording, stop := context.WithCancelCause(s.group.Context())
-	s.http.BaseContext = func(net.Listener) context.Context { return recording }
+	serving, stop := context.WithCancelCause(s.group.Context())
+	s.http.BaseContext = func(net.Listener) context.Context { return serving }
 	s.http.RegisterOnShutdown(func() { stop(lifecycle.ErrStopped) })
 	s.group.Go("admin serve", func(context.Context) { s.serve(listener) })
 	s.log.WithField("address", listener.Addr().String()).Info("admin listens")
@@ -147,8 +166,9 @@ func (s *Server) AfterInit(context.Context) error { return nil }
 // BeforeShutdown does nothing: /readyz goes on telling that the app is not ready.
 func (s *Server) BeforeShutdown(context.Context) {}
 
-// Shutdown stops listening, ends recordings of profiles and waits for requests
-// under way; when ctx ends first it cuts them off. It may be called more than once.
+// Shutdown stops listening, ends recordings of profiles and streams of events, and
+// waits for requests under way; when ctx ends first it cuts them off. It may be
+// called more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.group == nil {
 		return nil

@@ -11,6 +11,14 @@ import (
 // changed since. Read the server again, and decide again.
 var ErrRevision = errors.New("the server was changed since that revision")
 
+// ErrInvalidEdit is returned for an Edit that cannot be made of any server, or makes
+// this one's value too big; the error says what is wrong with it.
+var ErrInvalidEdit = errors.New("the edit is not valid")
+
+// ErrUnfit is returned for what cannot be asked of a server, because it is one of
+// Pitaya's, of another version, or not in the state for it; the error says which.
+var ErrUnfit = errors.New("the server is not fit for that")
+
 // MaxWeight bounds the weight of a server.
 const MaxWeight = 10_000
 
@@ -42,7 +50,10 @@ func (e Edit) validate() error {
 	if e.IfRevision < 0 {
 		faults = append(faults, fmt.Errorf("revision %d: use Server.Revision, or 0 to edit whatever there is", e.IfRevision))
 	}
-	return errors.Join(faults...)
+	if len(faults) > 0 {
+		return fmt.Errorf("%w: %w", ErrInvalidEdit, errors.Join(faults...))
+	}
+	return nil
 }
 
 // empty reports whether the edit changes nothing.

@@ -16,8 +16,9 @@ var ErrServerUnknown = errors.New("no such server in the cluster")
 // EditServer changes what any server of ours says of itself, on behalf of an
 // operator, and returns the server as it then is. The server takes the change
 // over as if it were its own. ErrServerUnknown: it is not in the cluster;
-// ErrRevision: it was changed since IfRevision. A Pitaya server, and one that
-// tells more of itself than this version knows, is not edited.
+// ErrRevision: it was changed since IfRevision; ErrInvalidEdit: nobody can be edited
+// like that; ErrUnfit: it is a Pitaya server, or tells more of itself than this
+// version knows.
 func (d *EtcdDiscovery) EditServer(ctx context.Context, id string, e Edit) (*Server, error) {
 	if err := e.validate(); err != nil {
 		return nil, err
@@ -94,14 +95,14 @@ func (f Folder) edited(held *mvccpb.KeyValue, e Edit) (*Server, []byte, error) {
 		return nil, nil, ErrRevision
 	}
 	if !s.Cereus() {
-		return nil, nil, errors.New("it is a Pitaya server, which would not notice")
+		return nil, nil, fmt.Errorf("%w: it is a Pitaya server, which would not notice", ErrUnfit)
 	}
 	if again, err := f.value(s); err != nil || !bytes.Equal(again, held.Value) {
-		return nil, nil, errors.New("it is of a newer version: edit it with the tools of that")
+		return nil, nil, fmt.Errorf("%w: it is of a newer version, edit it with the tools of that", ErrUnfit)
 	}
 	next := e.of(s).clone()
 	if err := next.fits(); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidEdit, err)
 	}
 	value, err := f.value(next)
 	return next, value, err

@@ -28,7 +28,7 @@ func (d *EtcdDiscovery) IsLeader() bool {
 // cluster, and returns when it is; while it may not be given work, another one
 // leads. With id "" the longest registered one leads again. The leader there is
 // ends its tasks first, which may take some seconds. ErrServerUnknown: there is
-// no such server of the type.
+// no such server of the type; ErrUnfit: it cannot lead, or not in its state.
 func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) error {
 	run := d.link.Load()
 	switch {
@@ -49,9 +49,9 @@ func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) er
 	case s.Type != serverType:
 		return fmt.Errorf("server %q of type %q: %w", id, serverType, ErrServerUnknown)
 	case !s.Has(constants.CapLeader):
-		return fmt.Errorf("server %q cannot lead: it is a Pitaya server or of an older version", id)
+		return fmt.Errorf("server %q cannot lead: %w: it is a Pitaya server or of an older version", id, ErrUnfit)
 	case !s.routable():
-		return fmt.Errorf("server %q cannot lead while it is %s", id, s.State)
+		return fmt.Errorf("server %q cannot lead: %w: it is %s", id, ErrUnfit, s.State)
 	}
 	chosen, err := run.store.claimFor(ctx, wantedKey(serverType), s)
 	switch {
