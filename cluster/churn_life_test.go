@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sampleEvery is how many snapshots of a view there are to one that is checked
+// in full.
+const sampleEvery = 37
+
+// life is one discovery from Init to its end and everything it said, which may be
+// read when it has ended.
+type life struct {
+	name    string
+	d       *EtcdDiscovery
+	forgets bool // servers that are gone, after a second
+
+	ended     sync.WaitGroup // of what reads it
+	events    []Event        // by Follow, from the first
+	followErr error
+	heard     []Event // by a Listener
+	heardSeq  atomic.Uint64
+
+	// These are written by the goroutine of the view.
+	moments []moment
+	samples []*Snapshot
+	leaps   []leap
+
+	mu     sync.Mutex // guards counts
+	counts map[string]int
+	deaths []error
+}
+
+// moment is one snapshot of a view.
+type moment struct {
+	revision int64
+	seq      uint64
+	listed   bool
+}
+
+func newLife(name string, p EtcdParams) (*life, error) {
+	l := &life{name: name, counts: map[string]int{}, forgets: p.SuspectFor == time.Second}
+	p.Metrics = l
+	p.Die = func(err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.deaths = append(l.deaths, err)
+	}
+	d, err := NewEtcdDiscovery(p)
+	l.d = d
+	return l, err
+}
+
+// begin has the discovery follow etcd and be read.
+func (l *life) begin(ctx context.Context) error {
+	if err := l.d.Init(ctx); err != nil {
+		return err
+	}
+	l.d.AddListener(l)
+	l.ended.Go(l.follow)
+	return nil
+}
+
+func (l *life) follow() {
+	last := uint64(0)
+	if n := len(l.events); n > 0 {
+		last = l.events[n-1].Seq
+	}
+	for e, err := range l.d.Follow(context.Background(), last) {
+		if err != nil {
+			l.followErr = err
+			return
+		}
+		l.events = append(l.events, e)
+	}
+}
+
+// kill ends the process as SIGKILL does: nothing is said, the lease stays.
+func (l *life) kill(ctx context.Context) error {
+	run := l.d.link.Swap(nil)
+	if run == nil {
+		return nil
+	}
+	err := errors.Join(run.group.Stop(ctx), run.store.close())
+	l.bury()
+	return err
+}
+
+// close ends the process as it should end.
+func (l *life) close(ctx context.Context) error {
+	err := l.d.Shutdown(ctx)
+	l.bury()
+	return err
+}
+
+// bury reads the rest: what the view did while it was stopped came after the
+// first reader was told that there was no more.
+func (l *life) bury() {
+	l.ended.Wait()
+	l.follow()
+}
+
+func (l *life) add(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts[name]++
+}
+
+// ServersPresent is called right after each new snapshot, by who made it.
+func (l *life) ServersPresent(int) {
+	s := l.d.Snapshot()
+	m := moment{revision: s.revision, seq: s.seq}
+	l.d.view.mu.Lock()
+	if jumps := l.d.view.history.leaps; len(jumps) > 0 {
+		m.listed = jumps[len(jumps)-1].to == s.revision
+		if n := len(l.leaps); n == 0 || l.leaps[n-1] != jumps[len(jumps)-1] {
+			l.leaps = append(l.leaps, jumps[len(jumps)-1])
+		}
+	}
+	l.d.view.mu.Unlock()
+	if n := len(l.moments); n > 0 && l.moments[n-1].revision == m.revision {
+		m.listed = false // something else, after the listing
+	}
+	l.moments = append(l.moments, m)
+	if len(l.moments)%sampleEvery == 1 {
+		l.samples = append(l.samples, s)
+	}
+}
+
+func (l *life) EntrySkipped()          { l.add("skipped") }
+func (l *life) Relisted(reason string) { l.add("relisted: " + reason) }
+func (l *life) LeaseLost()             { l.add("leases lost") }
+func (l *life) ListenerPanicked()      { l.add("panics") }
+
+func (l *life) AddServer(e Event)     { l.hear(e) }
+func (l *life) RemoveServer(e Event)  { l.hear(e) }
+func (l *life) UpdateServer(e Event)  { l.hear(e) }
+func (l *life) LeaderChanged(e Event) { l.hear(e) }
+
+func (l *life) hear(e Event) {
+	l.heard = append(l.heard, e)
+	l.heardSeq.Store(e.Seq)
+}
+
+// lines is the last events about an id or a type, up to a place.
+func (l *life) lines(about string, seq uint64, limit int) []string {
+	var lines []string
+	for _, e := range l.events {
+		if t := toldOf(e); e.Seq <= seq && (t.id == about || t.serverType == about) {
+			lines = append(lines, fmt.Sprintf("#%d %+v", e.Seq, t))
+		}
+	}
+	return lines[max(0, len(lines)-limit):]
+}

@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	// stormServers are on etcd at once.
+	stormServers = 50
+	// stormProxies are between etcd and two servers of five.
+	stormProxies = 4
+	// shortStorm is how long it lasts, and longStorm with CEREUSTEST_ROWS=long;
+	// CEREUSTEST_CHURN is any other time. Before and after it take some seconds more.
+	shortStorm = 22 * time.Second
+	longStorm  = 10 * time.Minute
+)
+
+// Random churn and faults, of which everything is written down that etcd did and
+// that every server was told. Afterwards the one has to explain the other: each
+// view told just what etcd's history asks for, in its order, once. CEREUSTEST_SEED
+// repeats the choices of a run, though not its timing.
+//
+// It has the machine to itself, for others' sake.
+func TestChurn_TheViewsTellEtcdsHistory(t *testing.T) { //nolint:paralleltest // see above
+	seed, length := stormSeed(t), stormLength(t)
+	t.Logf("CEREUSTEST_SEED=%d, %v of churn", seed, length)
+	s := newStorm(t, seed)
+	began := time.Now()
+	s.gather(t)
+	t.Logf("%d servers are registered after %v", stormServers, time.Since(began).Round(time.Millisecond))
+	s.rage(t, length)
+	began = time.Now()
+	s.calm(t)
+	t.Logf("all views are equal %v after the last fault", time.Since(began).Round(time.Millisecond))
+	s.part(t)
+	began = time.Now()
+	faults := s.check(rand.New(rand.NewPCG(seed, 0)))
+	t.Logf("checked in %v", time.Since(began).Round(time.Millisecond))
+	s.summarize(t)
+	for _, fault := range faults {
+		t.Errorf("CEREUSTEST_SEED=%d: %s", seed, fault)
+	}
+}
+
+func stormSeed(t testing.TB) uint64 {
+	t.Helper()
+	given := os.Getenv("CEREUSTEST_SEED")
+	if given == "" {
+		return rand.Uint64() >> 40
+	}
+	seed, err := strconv.ParseUint(given, 10, 64)
+	require.NoError(t, err, "CEREUSTEST_SEED")
+	return seed
+}
+
+func stormLength(t testing.TB) time.Duration {
+	t.Helper()
+	given := os.Getenv("CEREUSTEST_CHURN")
+	switch {
+	case given != "":
+		length, err := time.ParseDuration(given)
+		require.NoError(t, err, "CEREUSTEST_CHURN")
+		return length
+	case os.Getenv("CEREUSTEST_ROWS") == "long":
+		return longStorm
+	}
+	return shortStorm
+}
+
+// within is a context for something that must not take longer than a test waits.
+func within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 3*patience)
+}
