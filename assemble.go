@@ -13,7 +13,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/cereus-game/cereus/acceptor"
-	"github.com/cereus-game/cereus/admin"
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/constants"
@@ -202,7 +201,7 @@ func (a *App) acceptorOptions() []acceptor.Option {
 func (a *App) addModules() {
 	a.sequence.Patience = a.config.Shutdown.Timeout
 	if a.config.Admin.Address != "" {
-		a.sequence.Add(admin.New(a.adminParams()))
+		a.sequence.Add(a.admin())
 	}
 	if a.discovery != nil {
 		a.sequence.Add(a.discovery, ownID{a.discovery})
@@ -218,24 +217,6 @@ func (a *App) addModules() {
 	}
 }
 
-func (a *App) adminParams() admin.Params {
-	c := a.config.Admin
-	p := admin.Params{
-		Address: c.Address, Checks: a.checks, Registry: a.metrics.Registry(), Pprof: pprofOption(c.Pprof), Log: a.log,
-	}
-	if a.discovery != nil {
-		p.Discovery, p.Degraded = a.discovery, a.degraded
-	}
-	return p
-}
-
-func pprofOption(on bool) admin.Pprof {
-	if on {
-		return admin.WithPprof
-	}
-	return admin.WithoutPprof
-}
-
 // replaced ends the session of a user who logged in again on this frontend
 // (wire.md 10.3 and 10.6).
 func (a *App) replaced(old *session.Session) {
@@ -244,35 +225,4 @@ func (a *App) replaced(old *session.Session) {
 		return
 	}
 	old.Close(agent.ReasonReplaced)
-}
-
-// checks are the parts whose readiness /readyz tells.
-func (a *App) checks() []admin.Check {
-	checks := []admin.Check{{Name: "app", Err: notReady(a.ready.Load())}}
-	if a.discovery == nil {
-		return checks
-	}
-	return append(checks,
-		admin.Check{Name: "etcd", Err: disconnected("etcd", a.discovery.IsConnected())},
-		admin.Check{Name: "nats", Err: disconnected("NATS", a.client.Connected())},
-	)
-}
-
-// degraded are the parts whose faults /healthz tells while the app goes on.
-func (a *App) degraded() []admin.Check {
-	return []admin.Check{{Name: "etcd", Err: a.discovery.Degraded()}}
-}
-
-func notReady(ready bool) error {
-	if ready {
-		return nil
-	}
-	return errors.New("starting or stopping")
-}
-
-func disconnected(what string, connected bool) error {
-	if connected {
-		return nil
-	}
-	return fmt.Errorf("not connected to %s", what)
 }
