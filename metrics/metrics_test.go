@@ -88,6 +88,10 @@ func TestEventsAreCounted(t *testing.T) {
 		{"cereus_sd_bad_entries_total", "", (*metrics.Metrics).SDBadEntry, 1},
 		{"cereus_sd_stale", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{stale: true}) }, 1},
 		{"cereus_sd_stale", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{}) }, 0},
+		{"cereus_sd_connected", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{connected: true}) }, 1},
+		{"cereus_sd_registered", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{registered: true}) }, 1},
+		{"cereus_sd_leader", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{leader: true}) }, 1},
+		{"cereus_sd_leader", "", func(m *metrics.Metrics) { m.WatchDiscovery(view{}) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -167,11 +171,14 @@ func TestTwoAppsDoNotMeet(t *testing.T) {
 
 // view is a discovery view in the given state.
 type view struct {
-	stale  bool
-	synced time.Time
+	stale, connected, registered, leader bool
+	synced                               time.Time
 }
 
 func (v view) Stale() bool         { return v.stale }
+func (v view) IsConnected() bool   { return v.connected }
+func (v view) Registered() bool    { return v.registered }
+func (v view) IsLeader() bool      { return v.leader }
 func (v view) LastSync() time.Time { return v.synced }
 
 func TestLastSyncIsAnAge(t *testing.T) {
