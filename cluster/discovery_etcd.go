@@ -89,7 +89,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 // enlist makes the registration of p.Self, which the follower watches over.
 func (run *etcdRun) enlist(p EtcdParams) *Registration {
 	r := newRegistration(p, run.store, run.group)
-	r.wrote = run.follower.wrote
+	r.knows, r.wrote = run.follower.revision.Load, run.follower.wrote
 	r.troubled = func() { signal(run.condition.ask) }
 	run.follower.watchOver(r)
 	return r
