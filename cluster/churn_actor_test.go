@@ -96,6 +96,7 @@ func (a *actor) start(ctx context.Context) error {
 	self.Type = a.serverType
 	p := etcdParams(self, a.endpoint)
 	p.RevokeTimeout = 2 * time.Second
+	p.SuspectFor = time.Hour
 	if a.runs++; a.random.IntN(3) == 0 {
 		p.SuspectFor = time.Second
 	}

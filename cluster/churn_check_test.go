@@ -50,10 +50,13 @@ func (l *life) check(history *ledger, random *rand.Rand) []string {
 		f.addf("", Event{}, "Follow ended with %v", l.followErr)
 	}
 	for _, err := range l.deaths {
-		f.addf("", Event{}, "it died: %v", err)
+		f.addf(l.id(), l.end(), "it died: %v", err)
+	}
+	if n := l.counts[relistedFor+string(endBackwards)]; n > 0 {
+		f.addf("", Event{}, "it takes etcd's revision for one that went backwards, %d times", n)
 	}
 	if l.d.view.history.generation != 1 {
-		f.addf("", Event{}, "it takes etcd's revision for one that went backwards")
+		f.addf("", Event{}, "its history began anew")
 	}
 	return f.faults
 }

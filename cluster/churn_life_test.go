@@ -13,6 +13,9 @@ import (
 // in full.
 const sampleEvery = 37
 
+// relistedFor begins the names of the counts of listings.
+const relistedFor = "relisted: "
+
 // life is one discovery from Init to its end and everything it said, which may be
 // read when it has ended.
 type life struct {
@@ -133,7 +136,7 @@ func (l *life) ServersPresent(int) {
 }
 
 func (l *life) EntrySkipped()          { l.add("skipped") }
-func (l *life) Relisted(reason string) { l.add("relisted: " + reason) }
+func (l *life) Relisted(reason string) { l.add(relistedFor + reason) }
 func (l *life) LeaseLost()             { l.add("leases lost") }
 func (l *life) ListenerPanicked()      { l.add("panics") }
 
@@ -145,6 +148,19 @@ func (l *life) LeaderChanged(e Event) { l.hear(e) }
 func (l *life) hear(e Event) {
 	l.heard = append(l.heard, e)
 	l.heardSeq.Store(e.Seq)
+}
+
+// id is whose life it was; "" is an observer's.
+func (l *life) id() string {
+	if l.d.params.Self == nil {
+		return ""
+	}
+	return l.d.params.Self.ID
+}
+
+// end is the place of the last thing that was told.
+func (l *life) end() Event {
+	return Event{Revision: l.d.Snapshot().Revision(), Seq: l.d.Snapshot().Seq()}
 }
 
 // lines is the last events about an id or a type, up to a place.

@@ -89,7 +89,9 @@ func (s *storm) gather(t testing.TB) {
 	t.Helper()
 	ctx, cancel := within(context.Background())
 	defer cancel()
-	l, err := newLife("operator", etcdParams(nil, s.etcd.EtcdEndpoints()[0]))
+	p := etcdParams(nil, s.etcd.EtcdEndpoints()[0])
+	p.SuspectFor = time.Hour
+	l, err := newLife("operator", p)
 	require.NoError(t, err)
 	require.NoError(t, l.begin(ctx))
 	s.operator = l
@@ -129,13 +131,22 @@ func (s *storm) calm(t testing.TB) {
 	t.Helper()
 	ctx, cancel := within(context.Background())
 	defer cancel()
-	require.NoError(t, s.everyone(func(a *actor) error { return a.settle(ctx) }), "seed %d", s.seed)
-	deadline, why := time.Now().Add(2*patience), "nobody looked"
+	require.NoError(t, s.everyone(func(a *actor) error {
+		began := time.Now()
+		defer func() {
+			if took := time.Since(began); took > slowly {
+				t.Logf("%s took %v to be registered again", a.id, took)
+			}
+		}()
+		return a.settle(ctx)
+	}), "seed %d", s.seed)
+	deadline, why, last := time.Now().Add(2*patience), "nobody looked", ""
 	for why != "" && time.Now().Before(deadline) {
 		pause(ctx, 50*time.Millisecond)
-		if now := s.unequal(ctx); now != why {
-			why = now
-			t.Logf("%v: %s", time.Since(deadline.Add(-2*patience)).Round(time.Millisecond), why)
+		why = s.unequal(ctx)
+		if took := 2*patience - time.Until(deadline); took > slowly && why != "" && why != last {
+			last = why
+			t.Logf("after %v: %s", took.Round(time.Millisecond), why)
 		}
 	}
 	require.Empty(t, why, "seed %d", s.seed)
@@ -156,6 +167,9 @@ func (s *storm) unequal(ctx context.Context) string {
 	for _, a := range s.actors {
 		if !a.life.d.Registered() {
 			return a.id + " is not registered"
+		}
+		if l, _ := a.life.d.Leader(a.serverType); a.life.d.IsLeader() != (l.ID == a.id) {
+			return fmt.Sprintf("%s is of two minds whether it leads: %+v", a.id, l)
 		}
 	}
 	s.ledger.mu.Lock()
@@ -253,12 +267,6 @@ func (s *storm) summarize(t testing.TB) {
 	t.Logf("etcd: %d revisions, %d writes and deletions", s.ledger.seen, len(s.ledger.all))
 	t.Logf("lives: %d, with %d snapshots, of them %d over several revisions of a watch; %s", len(s.lives), snapshots, skips, tally(counts))
 	t.Logf("events told: %d: %s", events, tally(kinds))
-	per := map[string]int{}
-	for _, r := range s.reigns {
-		per[fmt.Sprintf("%s token %d", r.life.name, r.token)]++
-	}
-	maps.DeleteFunc(per, func(_ string, n int) bool { return n < 4 })
-	t.Log(tally(per))
 	t.Logf("terms of leaders with a task: %d, the longest overlap %v", len(s.reigns), s.overlap())
 }
 

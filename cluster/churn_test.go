@@ -20,6 +20,8 @@ const (
 	// CEREUSTEST_CHURN is any other time. Before and after it take some seconds more.
 	shortStorm = 22 * time.Second
 	longStorm  = 10 * time.Minute
+	// slowly is more than what comes back after the last fault should take.
+	slowly = 6 * time.Second
 )
 
 // Random churn and faults, of which everything is written down that etcd did and

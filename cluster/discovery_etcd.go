@@ -90,7 +90,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 // enlist makes the registration of p.Self, which the follower watches over.
 func (run *etcdRun) enlist(p EtcdParams, group *lifecycle.Group) *Registration {
 	r := newRegistration(p, run.store, group)
-	r.wrote = run.follower.wrote
+	r.knows, r.wrote = run.follower.revision.Load, run.follower.wrote
 	r.troubled = func() { signal(run.condition.ask) }
 	run.follower.watchOver(r)
 	return r

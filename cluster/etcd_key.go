@@ -195,9 +195,8 @@ func (k *ownKey) timeToLive(ctx context.Context, held *mvccpb.KeyValue) (reading
 
 // holder is what was seen of the process that holds our key.
 type holder struct {
-	lease    int64
-	revision int64
-	term     uint64
+	lease int64
+	term  uint64
 	// latest is when the lease has run out at the latest, unless it is renewed.
 	latest time.Time
 }
@@ -206,23 +205,17 @@ type holder struct {
 const expirySlack = 1500 * time.Millisecond
 
 // alive takes one more look and reports whether the process certainly lives: it
-// has a key that no lease bounds, wrote the key (other than to say that it
-// leaves), or renewed the lease.
+// has a key that no lease bounds, put the key under another lease, or renewed
+// the lease. That the key was written is no sign: operators edit it, too.
 func (h *holder) alive(held *mvccpb.KeyValue, left reading) bool {
 	switch {
 	case held.Lease == 0:
 		return true
-	case h.revision == 0, left.term != h.term && left.ttl >= 0: // a new leader of etcd gives every lease its full time again
-		*h = holder{lease: held.Lease, revision: held.ModRevision, term: left.term, latest: left.answered.Add(left.ttl + time.Second)}
-		return false
-	case held.Lease != h.lease, h.renewed(left):
-		return true
-	case held.ModRevision == h.revision:
+	case h.lease == 0, left.term != h.term && left.ttl >= 0: // a new leader of etcd gives every lease its full time again
+		*h = holder{lease: held.Lease, term: left.term, latest: left.answered.Add(left.ttl + time.Second)}
 		return false
 	}
-	h.revision = held.ModRevision
-	s := new(Server)
-	return json.Unmarshal(held.Value, s) != nil || s.State != StateLeft
+	return held.Lease != h.lease || h.renewed(left)
 }
 
 // renewed reports whether the lease lasts longer than it did when first seen. A

@@ -102,9 +102,9 @@ func (f *follower) doubt(reason string) {
 }
 
 // wrote is told the revision of a write of this server's own. One that is not
-// above what the view knows means that etcd lost its history (fault E02).
-func (f *follower) wrote(revision int64) {
-	if revision < f.revision.Load() {
+// above what the view knew before it means that etcd lost its history (fault E02).
+func (f *follower) wrote(known, revision int64) {
+	if revision <= known {
 		f.doubt(string(endBackwards))
 	}
 }

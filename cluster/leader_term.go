@@ -34,11 +34,11 @@ func newTerm(ctx context.Context, token int64, lease *leaseTerm) *term {
 // has not run out by this process's own clock.
 func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.lease.valid() }
 
-// enter counts a task in, unless the term is over.
+// enter counts a task in, unless the term is over or about to be.
 func (t *term) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended || !t.lease.valid() {
+	if t.ended || t.ctx.Err() != nil || !t.lease.valid() {
 		return false
 	}
 	t.tasks++

@@ -22,9 +22,12 @@ type Registration struct {
 	log    logrus.FieldLogger
 	said   *announcement
 
-	// wrote is told the revision of every write.
-	wrote func(revision int64)
-	// arrived is told when the key is put and the lease is known to last.
+	// knows is the revision that the view is of, and wrote is told that of every
+	// write, with what the view knew before it.
+	knows func() int64
+	wrote func(known, revision int64)
+	// arrived is told when the key is put and the lease is known to last, also after
+	// a renewal that came too late to be certain of that all the time.
 	arrived func()
 	// parting is told before the lease is given back.
 	parting func(ctx context.Context)
@@ -60,7 +63,8 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		group:    group,
 		log:      p.Log,
 		said:     newAnnouncement(p.Self),
-		wrote:    func(int64) {},
+		knows:    func() int64 { return 0 },
+		wrote:    func(int64, int64) {},
 		arrived:  func() {},
 		parting:  func(context.Context) {},
 		troubled: func() {},

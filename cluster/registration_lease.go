@@ -35,11 +35,13 @@ type leaseTerm struct {
 
 func (l *leaseTerm) valid() bool { return l.left() > 0 }
 
-// confirmed notes a grant or renewal that was sent at the given time.
-func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Duration) {
+// confirmed notes a grant or renewal that was sent at the given time, and
+// reports whether the lease was not certain to last until now.
+func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Duration) (late bool) {
 	l.sent, l.ttl = sent, ttl
 	l.held.Store(int64(id))
-	l.ends.Store(int64(sent.Sub(l.born) + ttl))
+	ended := l.ends.Swap(int64(sent.Sub(l.born) + ttl))
+	return time.Since(l.born) >= time.Duration(ended) // after the swap: who saw it end is not missed
 }
 
 func (l *leaseTerm) id() clientv3.LeaseID { return clientv3.LeaseID(l.held.Load()) }
@@ -78,7 +80,9 @@ func (r *Registration) renew(ctx context.Context) {
 	})
 	switch {
 	case err == nil:
-		r.lease.confirmed(r.lease.id(), sent, ttl)
+		if r.lease.confirmed(r.lease.id(), sent, ttl) {
+			r.arrived() // who counted on the lease has stopped
+		}
 		r.calm()
 		if r.params.HeartbeatLog {
 			r.log.WithField("ttl", ttl).Debug("lease renewed")

@@ -130,9 +130,10 @@ func (r *Registration) holdTime() time.Duration {
 func (r *Registration) write(ctx context.Context, lease clientv3.LeaseID) error {
 	ctx, cancel := context.WithTimeout(ctx, r.key.timeout)
 	defer cancel()
+	known := r.knows()
 	err := r.key.put(ctx, r.said, lease)
 	if err == nil {
-		r.wrote(r.key.revision)
+		r.wrote(known, r.key.revision)
 	}
 	return err
 }
