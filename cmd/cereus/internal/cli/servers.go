@@ -35,7 +35,7 @@ func newServers() *cobra.Command {
 With --watch changes follow as they come, until Ctrl-C, with the reason in brackets:
   + a server came      present (from the start), joined, returned
   - a server is gone   left (on purpose), crashed, replaced (by another run of it)
-  ~ it changed         changed and how
+  ~ it changed         changed, and from what to what
   * a type's leader    elected, chosen (by hand), vacant
 
 --json prints one array, with --watch one object per line, such as
