@@ -128,6 +128,7 @@ func TestServersWatch(t *testing.T) {
 	text.prints("+ r-1 room backend up")
 	text.prints("(joined)")
 	text.prints("* room: r-1 leads (elected, token ")
+	rooms.prints("* room: r-1 leads (elected, token ") // it may have begun later
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	require.NoError(t, room.Edit(ctx, cluster.Edit{State: cluster.StateDraining}))
