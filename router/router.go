@@ -15,8 +15,9 @@ import (
 // Router knows the Func of every server type. Use [New]. All methods are safe
 // for concurrent use, Pick takes no lock.
 type Router struct {
-	mu    sync.Mutex // guards changing funcs
-	funcs atomic.Pointer[map[key]Func]
+	mu     sync.Mutex // guards changing funcs
+	funcs  atomic.Pointer[map[key]Func]
+	random *random // for what has no Func
 }
 
 type key struct {
@@ -24,9 +25,9 @@ type key struct {
 	kind       Kind
 }
 
-// New returns a Router that chooses at random for every type.
+// New returns a Router that chooses as [Random] does for every type.
 func New() *Router {
-	r := &Router{}
+	r := &Router{random: newRandom()}
 	r.funcs.Store(&map[key]Func{})
 	return r
 }
@@ -55,7 +56,7 @@ func (r *Router) Set(serverType string, kind Kind, f Func) {
 func (r *Router) Pick(ctx context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
 	f, custom := (*r.funcs.Load())[key{c.ServerType, c.Kind}]
 	if !custom {
-		return random(ctx, c, servers)
+		return r.random.choose(ctx, c, servers)
 	}
 	servers = without(servers, c.Exclude)
 	if len(servers) == 0 {

@@ -52,48 +52,6 @@ func TestNoServer(t *testing.T) {
 	require.ErrorIs(t, err, errs.ErrNoServer)
 }
 
-// The random choice is uniform: chi-squared below the quantile that one run in a million exceeds.
-func TestRandomIsUniform(t *testing.T) {
-	t.Parallel()
-	const draws = 40_000
-	for _, c := range []struct {
-		servers, excluded int
-		limit             float64 // of servers-excluded-1 degrees of freedom
-	}{
-		{2, 0, 23.93}, {4, 0, 30.66}, {10, 0, 45.08}, {3, 1, 23.93}, {6, 2, 30.66}, {12, 2, 45.08},
-	} {
-		list, r, asked := servers(c.servers), router.New(), call()
-		if c.excluded > 0 {
-			asked.Exclude = excluding(list[0].ID, list[c.servers/2].ID)
-			if c.excluded == 1 {
-				asked.Exclude = excluding(list[1].ID)
-			}
-		}
-		counts := map[string]int{}
-		for range draws {
-			s, err := r.Pick(t.Context(), asked, list)
-			require.NoError(t, err)
-			counts[s.ID]++
-		}
-		candidates := c.servers - c.excluded
-		require.Len(t, counts, candidates)
-		expected, chi := float64(draws)/float64(candidates), 0.0
-		for id, n := range counts {
-			require.False(t, asked.Exclude != nil && asked.Exclude(id))
-			chi += (float64(n) - expected) * (float64(n) - expected) / expected
-		}
-		require.Less(t, chi, c.limit, "%d servers, %d excluded: %v", c.servers, c.excluded, counts)
-	}
-}
-
-func TestRandomDoesNotAllocate(t *testing.T) {
-	list, r, c := servers(10), router.New(), call()
-	ctx := t.Context()
-	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = r.Pick(ctx, c, list) }))
-	c.Exclude = excluding("room-03")
-	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = r.Pick(ctx, c, list) }))
-}
-
 func TestCustomFunc(t *testing.T) {
 	t.Parallel()
 	r, c, list := router.New(), call(), servers(3)
@@ -185,17 +143,4 @@ func ExampleRouter_Set() {
 	s, err := r.Pick(context.Background(), router.Call{ServerType: "room", Kind: router.ToHandler, UID: "ann"}, list)
 	fmt.Println(s.ID, err)
 	// Output: room-b <nil>
-}
-
-func BenchmarkPick(b *testing.B) {
-	r, c := router.New(), call()
-	for _, n := range []int{2, 10, 100} {
-		list := servers(n)
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = r.Pick(b.Context(), c, list)
-			}
-		})
-	}
 }

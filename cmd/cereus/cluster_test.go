@@ -79,9 +79,9 @@ func TestServersTableAndJSON(t *testing.T) {
 	require.Zero(t, code)
 	lines := strings.Split(strings.TrimSpace(p.out.String()), "\n")
 	require.Len(t, lines, 3)
-	require.Equal(t, []string{"ID", "TYPE", "FRONTEND", "STATE", "HOSTNAME", "EPOCH", "METADATA"}, strings.Fields(lines[0]))
-	require.Regexp(t, `^c-1 +connector +yes +up +host-c-1 +\d+ +region=eu`, lines[1])
-	require.Regexp(t, `^r-1 +room +no +up +host-r-1 +\d+ +region=eu`, lines[2])
+	require.Equal(t, []string{"ID", "TYPE", "FRONTEND", "STATE", "WEIGHT", "LEADER", "HOSTNAME", "EPOCH", "REVISION", "METADATA"}, strings.Fields(lines[0]))
+	require.Regexp(t, `^c-1 +connector +yes +up +100 +(yes|no) +host-c-1 +\d+ +\d+ +region=eu`, lines[1])
+	require.Regexp(t, `^r-1 +room +no +up +100 +(yes|no) +host-r-1 +\d+ +\d+ +region=eu`, lines[2])
 	require.NotContains(t, p.out.String(), "\x1b")
 
 	p = command(t, "servers", "--json")
@@ -93,6 +93,19 @@ func TestServersTableAndJSON(t *testing.T) {
 	require.Len(t, all, 2)
 	require.Equal(t, "c-1", all[0]["id"])
 	require.Equal(t, true, all[0]["cereus"])
+	require.Contains(t, all[0]["caps"], "leader")
+	require.NotZero(t, all[0]["revision"])
+	require.Contains(t, all[0], "weight")
+	require.Contains(t, all[0], "leader")
+
+	p, code = run(t, "", "servers", "--endpoints", at, "--type", "room,match")
+	require.Zero(t, code)
+	require.Contains(t, p.out.String(), "r-1")
+	require.NotContains(t, p.out.String(), "c-1")
+	p, code = run(t, "", "servers", "--endpoints", at, "--type", "match")
+	require.Zero(t, code)
+	require.Equal(t, "no servers of type match; there are connector, room\n", p.out.String())
+
 	p, code = run(t, "", "servers", "--endpoints", at, "--prefix", "other/")
 	require.Zero(t, code)
 	require.Contains(t, p.out.String(), "no servers below other/servers/")
@@ -104,36 +117,62 @@ func TestServersWatch(t *testing.T) {
 	join(t, at, server("c-1", "connector"))
 	text := begin(t, "servers", "--endpoints", at, "--watch")
 	lines := begin(t, "servers", "--endpoints", at, "--watch", "--json")
+	rooms := begin(t, "servers", "--endpoints", at, "--watch", "--type", "room")
 	text.prints("+ c-1 connector frontend up")
+	text.prints("weight=100")
+	text.prints("(present)")
+	text.prints("* connector: c-1 leads (elected, token ")
 	lines.prints(`"id":"c-1"`)
 
 	room, leave := join(t, at, server("r-1", "room"))
 	text.prints("+ r-1 room backend up")
+	text.prints("(joined)")
+	text.prints("* room: r-1 leads (elected, token ")
+	rooms.prints("* room: r-1 leads (elected, token ") // it may have begun later
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	require.NoError(t, room.Edit(ctx, cluster.Edit{State: cluster.StateDraining}))
-	text.prints("state up to draining")
+	text.prints("(changed: state up to draining)")
+	text.prints("* room: nobody leads (vacant)")
 	leave()
 	text.prints("- r-1 room")
-	lines.prints(`"event":"remove"`)
-	require.Zero(t, text.interrupt())
-	require.Zero(t, lines.interrupt())
+	text.prints("(left)")
+	rooms.prints("(left)")
+	lines.prints(`"event":"down"`)
+	for _, p := range []*process{text, lines, rooms} {
+		require.Zero(t, p.interrupt())
+	}
 	require.Empty(t, text.err.String())
+	require.NotContains(t, rooms.out.String(), "connector")
+	require.Contains(t, rooms.out.String(), "* room: r-1 leads")
 
+	events := told(t, lines.out.String())
+	require.Equal(t, "up present c-1", events[0])
+	for _, event := range []string{"leader elected c-1", "up joined r-1", "leader elected r-1", "update changed r-1", "leader vacant "} {
+		require.Contains(t, events, event)
+	}
+	require.Equal(t, "down left r-1", events[len(events)-1])
+}
+
+// told is what a watch printed as JSON.
+func told(t *testing.T, lines string) []string {
+	t.Helper()
 	var events []string
-	in := bufio.NewScanner(strings.NewReader(lines.out.String()))
+	in := bufio.NewScanner(strings.NewReader(lines))
 	for in.Scan() {
 		var e struct {
-			Event  string
-			Server struct{ ID string }
+			Event, Reason, Type string
+			Server              *struct{ ID string }
 		}
 		require.NoError(t, json.Unmarshal(in.Bytes(), &e))
-		events = append(events, e.Event+" "+e.Server.ID)
+		require.NotEmpty(t, e.Type)
+		event := e.Event + " " + e.Reason + " "
+		if e.Server != nil {
+			event += e.Server.ID
+		}
+		events = append(events, event)
 	}
-	require.Equal(t, "add c-1", events[0])
-	require.Equal(t, "add r-1", events[1])
-	require.Equal(t, "remove r-1", events[len(events)-1])
-	require.Contains(t, events, "update r-1")
+	return events
 }
 
 func TestDev(t *testing.T) {

@@ -114,13 +114,15 @@ func TestUsage(t *testing.T) {
 		code        int
 		out, failed string
 	}{
-		"":                         {0, "Available Commands", ""},
+		"":                         {0, "To look into a cluster and run it:", ""},
 		"--help":                   {0, "cereus repl tcp://", ""},
 		"--version":                {0, "cereus ", ""},
 		"version":                  {0, "cereus ", ""},
 		"dev --help":               {0, "--etcd-port", ""},
 		"repl --help":              {0, "request ROUTE", ""},
 		"servers --help":           {0, "--watch", ""},
+		"edit --help":              {0, "--if-revision N", ""},
+		"leader --help":            {0, "--auto", ""},
 		"serverz":                  {2, "", "did you mean servers?"},
 		"--nonsense":               {2, "", "cereus --help"},
 		"servers --nonsense":       {2, "", "cereus servers --help"},
@@ -139,6 +141,26 @@ func TestUsage(t *testing.T) {
 		"servers --cert c.pem":                               {2, "", "--cert and --key go together"},
 		"servers --ca /nowhere --timeout 1s":                 {1, "", "tls ca: open /nowhere"},
 		"servers --ca a --endpoints http://a:1":              {2, "", "http:// is not encrypted"},
+		"servers --type a/b":                                 {2, "", "--type \"a/b\" is none"},
+		"edit":                                               {2, "", "accepts 1 arg"},
+		"edit a":                                             {2, "", "nothing to change: use --state"},
+		"edit a --state gone":                                {2, "", "use up, busy, draining or paused"},
+		"edit a --state=":                                    {2, "", "use up, busy, draining or paused"},
+		"edit a --weight x":                                  {2, "", "invalid argument"},
+		"edit a --weight 10001":                              {2, "", "use 0 to 10000"},
+		"edit a --weight -1":                                 {2, "", "use 0 to 10000"},
+		"edit a --set x":                                     {2, "", "use key=value"},
+		"edit a --set =x":                                    {2, "", "use key=value"},
+		"edit a --set x=1 --set x=2":                         {2, "", "names the key \"x\" twice"},
+		"edit a --set x=1 --unset x":                         {2, "", "both name the key \"x\""},
+		"edit a --unset=":                                    {2, "", "--unset needs a key"},
+		"edit a --weight 1 --if-revision 0":                  {2, "", "revisions are above 0"},
+		"edit a --if-revision 5":                             {2, "", "nothing to change"},
+		"edit a --weight 1 --cert c.pem":                     {2, "", "--cert and --key go together"},
+		"edit a --weight 1 --endpoints 127.0.0.1:1 --timeout 200ms": {1, "", "--endpoints"},
+		"leader":                 {2, "", "accepts between 1 and 2 arg"},
+		"leader room r-1 --auto": {2, "", "do not go together"},
+		"leader room --endpoints 127.0.0.1:1 --timeout 200ms": {1, "", "--endpoints"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

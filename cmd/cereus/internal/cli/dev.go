@@ -38,8 +38,9 @@ when it ends, unless --data names a folder.`,
 		Example: `  cereus dev
   cereus dev --data ~/.cereus-dev
   cereus dev --etcd-port 0 --nats-port 0   # any free ports`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), cmd, f) },
+		GroupID: developingGroup,
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), cmd, f) },
 	}
 	cmd.Flags().IntVar(&f.etcdPort, "etcd-port", 2379, "port of etcd on 127.0.0.1, 0 for a free one")
 	cmd.Flags().IntVar(&f.natsPort, "nats-port", 4222, "port of NATS on 127.0.0.1, 0 for a free one")

@@ -40,8 +40,9 @@ faults to standard error, and the exit code is 1 when a command failed.`,
 		Example: `  cereus repl localhost:3250
   cereus repl wss://game.example.com/ --user '{"token":"abc"}'
   echo 'request connector.hall.greet {"name":"Ann"}' | cereus repl localhost:3250`,
-		Args: args(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error { return runRepl(cmd, f, given) },
+		GroupID: developingGroup,
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE:    func(cmd *cobra.Command, given []string) error { return runRepl(cmd, f, given) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.user, "user", "", "JSON object that the handshake carries as user data")

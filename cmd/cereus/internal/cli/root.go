@@ -21,6 +21,12 @@ const (
 	ExitUsage  = 2
 )
 
+// The groups of commands in the help.
+const (
+	developingGroup = "developing"
+	runningGroup    = "running"
+)
+
 // errReported ends the program with ExitFailed; what is to be said was said.
 var errReported = errors.New("failed")
 
@@ -69,17 +75,14 @@ func exitCode(err error, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cereus",
-		Short: "Develop, try out and look into clusters of cereus game servers",
-		Long: `cereus helps with developing games on cereus.
-
-  dev      runs etcd and NATS in one process, nothing to install
-  repl     talks to a frontend as a player would, by hand or from a script
-  servers  shows who is in a cluster, once or as it changes
+		Short: "Develop, try out, look into and run clusters of cereus game servers",
+		Long: `cereus helps with developing games on cereus, and with running them.
 
 Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 		Example: `  cereus dev
   cereus repl tcp://localhost:3250
-  cereus servers --watch`,
+  cereus servers --watch
+  cereus edit room-1 --state draining`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,7 +92,11 @@ Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong.`,
 	root.SetVersionTemplate("cereus {{.Version}}\n")
 	root.SetFlagErrorFunc(wrongUse)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDev(), newRepl(), newServers(), newVersion())
+	root.AddGroup(
+		&cobra.Group{ID: developingGroup, Title: "To develop a game:"},
+		&cobra.Group{ID: runningGroup, Title: "To look into a cluster and run it:"},
+	)
+	root.AddCommand(newDev(), newRepl(), newServers(), newEdit(), newLeader(), newVersion())
 	return root
 }
 
