@@ -18,6 +18,7 @@ type leadership struct {
 	serverType string
 	holder     claim
 	token      int64 // the revision of the holder's key; 0 when there is none
+	lease      int64 // that the holder's key is under
 	wanted     claim // set by hand
 	asked      int64 // the revision of its key; 0 when there is none
 }
@@ -35,7 +36,7 @@ func (l leadership) leader() Leader {
 func (l leadership) updates(serverType string) []update {
 	var all []update
 	if l.token != 0 {
-		all = append(all, update{serverType: serverType, revision: l.token, leading: &leading{claim: l.holder, revision: l.token}})
+		all = append(all, update{serverType: serverType, revision: l.token, leading: &leading{claim: l.holder, revision: l.token, lease: l.lease}})
 	}
 	if l.asked != 0 {
 		all = append(all, update{serverType: serverType, revision: l.asked, leading: &leading{claim: l.wanted, revision: l.asked, wanted: true}})
@@ -51,7 +52,7 @@ func (v *view) lead(u update, verdicts map[string]*verdict, place int) {
 	if u.leading.wanted {
 		l.wanted, l.asked = u.leading.claim, u.leading.revision
 	} else {
-		l.holder, l.token = u.leading.claim, u.leading.revision
+		l.holder, l.token, l.lease = u.leading.claim, u.leading.revision, u.leading.lease
 	}
 	v.leaders[u.serverType] = l
 	if l.empty() {

@@ -65,7 +65,10 @@ func (e *election) run(ctx context.Context) {
 func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	self, heir := claimOf(e.reg.Self()), seen.heir(e.reg.Self().Type)
 	state := seen.leaders[e.reg.Self().Type]
-	leads, should := state.holder == self, heir != nil && claimOf(heir) == self
+	// A key under another lease is of a former registration of this run. It may be
+	// gone by now, and somebody else lead.
+	holds := state.holder == self
+	leads, should := holds && e.reg.lease.is(state.lease), heir != nil && claimOf(heir) == self
 	if !leads || !e.reg.Registered() {
 		e.end()
 	}
@@ -73,9 +76,9 @@ func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	case !e.reg.Registered():
 		return 0 // until it arrived
 	case leads && should:
-		e.begin(ctx, state.token)
+		e.begin(ctx, state)
 		return e.reg.lease.left()
-	case leads:
+	case holds:
 		e.finish(ctx, taskPatience)
 		return e.vote(ctx, heir, state)
 	case should && state.holder == claim{}:
@@ -111,18 +114,18 @@ func (s *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (b
 
 // begin starts a term unless it has begun already, or the registration ends: then
 // part has ended the last term, or waits for the lock to do so.
-func (e *election) begin(ctx context.Context, token int64) {
+func (e *election) begin(ctx context.Context, seen leadership) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.reg.Registered() || e.term.holds() && e.term.token == token {
+	if !e.reg.Registered() || !e.reg.lease.is(seen.lease) || e.term.holds() && e.term.token == seen.token {
 		return
 	}
-	e.term = newTerm(ctx, token, &e.reg.lease)
+	e.term = newTerm(ctx, seen, &e.reg.lease)
 	if e.begun != nil {
 		close(e.begun)
 		e.begun = nil
 	}
-	e.log.WithField("token", token).Info("this server leads its type")
+	e.log.WithField("token", seen.token).Info("this server leads its type")
 }
 
 // current is the latest term, nil before the first, and a channel that is closed

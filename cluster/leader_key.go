@@ -36,6 +36,7 @@ func claimOf(s *Server) claim { return claim{ID: s.ID, Nonce: s.Nonce} }
 type leading struct {
 	claim    claim
 	revision int64 // 0 when the key is gone
+	lease    int64 // that the key is under
 	wanted   bool
 }
 
@@ -59,7 +60,7 @@ func readLeading(pair *mvccpb.KeyValue) (update, bool) {
 	serverType, wanted := strings.CutSuffix(serverType, wantedSuffix)
 	l := &leading{wanted: wanted}
 	if pair.Version > 0 { // else it was deleted
-		l.revision = pair.ModRevision
+		l.revision, l.lease = pair.ModRevision, pair.Lease
 	}
 	if pair.Lease == 0 || len(pair.Value) > maxServerValue || json.Unmarshal(pair.Value, &l.claim) != nil || !ValidServerName(l.claim.ID) {
 		l.claim = claim{}

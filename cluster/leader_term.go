@@ -17,6 +17,7 @@ type term struct {
 	ctx   context.Context // done when the term is over
 	end   context.CancelCauseFunc
 	lease *leaseTerm
+	id    int64 // of the lease that the term stands on
 
 	mu     sync.Mutex // guards what follows
 	tasks  int
@@ -24,21 +25,24 @@ type term struct {
 	noTask chan struct{} // closed when the term has ended and no task runs
 }
 
-func newTerm(ctx context.Context, token int64, lease *leaseTerm) *term {
-	t := &term{token: token, lease: lease, noTask: make(chan struct{})}
+func newTerm(ctx context.Context, seen leadership, lease *leaseTerm) *term {
+	t := &term{token: seen.token, id: seen.lease, lease: lease, noTask: make(chan struct{})}
 	t.ctx, t.end = context.WithCancelCause(ctx)
 	return t
 }
 
 // holds reports whether the term certainly goes on: the lease that it stands on
 // has not run out by this process's own clock.
-func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.lease.valid() }
+func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.stands() }
+
+// stands reports whether the lease is valid and still the one of the term.
+func (t *term) stands() bool { return t.lease.valid() && t.lease.is(t.id) }
 
 // enter counts a task in, unless the term is over or about to be.
 func (t *term) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended || t.ctx.Err() != nil || !t.lease.valid() {
+	if t.ended || t.ctx.Err() != nil || !t.stands() {
 		return false
 	}
 	t.tasks++

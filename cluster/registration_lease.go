@@ -44,6 +44,9 @@ func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Dura
 	return time.Since(l.born) >= time.Duration(ended) // after the swap: who saw it end is not missed
 }
 
+// is reports whether id is the lease's. Asked after valid, it tells of which lease that was.
+func (l *leaseTerm) is(id int64) bool { return id != 0 && l.held.Load() == id }
+
 func (l *leaseTerm) id() clientv3.LeaseID { return clientv3.LeaseID(l.held.Load()) }
 
 // left is how long the lease certainly lasts from now on.
