@@ -86,6 +86,7 @@ func TestRegistry_NamesAreApart(t *testing.T) {
 	p.ServicesOnly = true
 	only := start(t, p)
 	require.Equal(t, []string{"login/one", "pay/one"}, names(get(t, only, "")))
+	require.NoError(t, d.SyncServers(testContext(t)))
 	require.Len(t, d.Servers(), 2, "a service is no server of the cluster")
 }
 
