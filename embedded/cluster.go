@@ -177,12 +177,25 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("embedded: %w", err)
 	}
+	c.giveUpPorts()
 	if c.release == nil {
 		return nil
 	}
 	release := c.release
 	c.release = nil
 	return release()
+}
+
+func (c *Cluster) giveUpPorts() {
+	for _, n := range c.nats {
+		n.giveUpPorts()
+	}
+	if c.etcd == nil {
+		return
+	}
+	for _, n := range c.etcd.nodes {
+		n.giveUpPort()
+	}
 }
 
 // openDir returns the folder for data and how to give it up: a temporary one

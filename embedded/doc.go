@@ -10,8 +10,11 @@
 //	cfg.Cluster.RPC.Client.NATS.Connect = config.URLs(c.NATSURL())
 //	cfg.Cluster.RPC.Server.NATS.Connect = config.URLs(c.NATSURL())
 //
-// The servers listen on the loopback interface only, without passwords and
-// without TLS. Any number of clusters can run side by side, in one process or
-// in many. For tests of faults, etcd and each NATS node can be stopped and
-// started again on the port they had.
+// The servers listen on the loopback interface only, without passwords and,
+// unless WithEtcdTLS is given, without TLS. Any number of clusters can run side
+// by side, in one process or in many. For tests of faults, each etcd and each
+// NATS node can be stopped and started again on the port it had.
+//
+// WithEtcdNodes runs a Raft group of etcds: EtcdLeader tells which one leads,
+// StopEtcdNode kills it. EtcdRaftIndex and EtcdMetric count what etcd writes.
 package embedded

@@ -16,15 +16,19 @@ import (
 // etcdNode is one etcd server that can be stopped and started again. The turn
 // of its group serialises everything that starts or stops it.
 type etcdNode struct {
-	name  string
-	dir   string
-	front *peerFront // nil for a node alone
+	name string
+	dir  string
+
+	peers *front // where other nodes find it; nil for a node alone
 
 	mu       sync.Mutex // guards the rest, for readers beside the holder of the turn
-	port     int        // for clients
+	port     int        // where clients find it
 	keepPort bool       // the port was chosen by the user, or was in use before
-	peerPort int        // where front leads to
+	release  func()     // gives up the port, which is reserved while etcd is stopped; nil otherwise
+	clients  *front     // on port while it runs with TLS; nil without: etcd listens there itself
 	run      *etcdRun   // nil when stopped
+
+	clientsPort, peersPort int // where the fronts lead to
 }
 
 // etcdRun is one life of a node.
@@ -69,17 +73,38 @@ func (n *etcdNode) current() *etcdRun {
 	return n.run
 }
 
-// take cuts the node off from its peers and gives its run to the caller, who
-// halts it.
+// take cuts the node off and gives its run to the caller, who halts it.
 func (n *etcdNode) take() *etcdRun {
-	if n.front != nil {
-		n.front.cut()
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.peers != nil {
+		n.peers.cut()
+	}
+	if n.clients != nil {
+		n.clients.close()
+		n.clients = nil
+	}
 	run := n.run
 	n.run = nil
 	return run
+}
+
+// halt ends a run of the node and keeps its port for the next.
+func (n *etcdNode) halt(run *etcdRun) {
+	run.halt()
+	n.giveUpPort()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.release = reserve(n.port)
+}
+
+func (n *etcdNode) giveUpPort() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.release != nil {
+		n.release()
+		n.release = nil
+	}
 }
 
 func (n *etcdNode) address() string {
@@ -89,10 +114,10 @@ func (n *etcdNode) address() string {
 }
 
 func (n *etcdNode) peerURL() url.URL {
-	if n.front == nil { // nobody looks for a node alone
+	if n.peers == nil { // nobody looks for a node alone
 		return url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	}
-	return url.URL{Scheme: "http", Host: loopback.Address(n.front.port())}
+	return url.URL{Scheme: "http", Host: loopback.Address(n.peers.port())}
 }
 
 func (r *etcdRun) await(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -109,25 +110,47 @@ func (g *etcdGroup) start(ctx context.Context, nodes []*etcdNode) error {
 	return nil
 }
 
-// launch binds the node's ports and lets its peers in.
+// launch binds the node's ports and lets its peers and clients in.
 func (g *etcdGroup) launch(n *etcdNode) error {
 	if err := n.pickPorts(); err != nil {
 		return err
 	}
+	n.giveUpPort()
+	clients, err := g.listenForClients(n)
+	if err != nil {
+		return n.explain(err)
+	}
 	if err := n.launch(g.config(n)); err != nil {
+		if clients != nil {
+			_ = clients.Close()
+		}
 		return n.explain(err)
 	}
 	n.keepPort = true
-	if n.front != nil {
-		n.front.lead(loopback.Address(n.peerPort))
+	if n.peers != nil {
+		n.peers.lead(loopback.Address(n.peersPort))
+	}
+	if clients != nil {
+		n.clients = newFront(clients, g.work)
+		n.clients.lead(loopback.Address(n.clientsPort))
 	}
 	return nil
+}
+
+// listenForClients is nil without TLS. With it clients need a front: a gRPC
+// server below an HTTP server ends calls, but cannot close connections.
+func (g *etcdGroup) listenForClients(n *etcdNode) (net.Listener, error) {
+	if g.settings.etcdTLS == nil {
+		return nil, nil
+	}
+	var config net.ListenConfig
+	return config.Listen(context.Background(), "tcp", loopback.Address(n.port))
 }
 
 func haltAll(nodes []*etcdNode) {
 	for _, n := range nodes {
 		if run := n.take(); run != nil {
-			run.halt()
+			n.halt(run)
 		}
 	}
 }
@@ -191,7 +214,7 @@ func (g *etcdGroup) stop(ctx context.Context, nodes []*etcdNode) error {
 	var halts []<-chan struct{}
 	for _, n := range nodes {
 		if run := n.take(); run != nil {
-			halts = append(halts, background(g.work, "etcd", run.halt))
+			halts = append(halts, background(g.work, "etcd", func() { n.halt(run) }))
 		}
 	}
 	for _, done := range halts {
@@ -234,15 +257,17 @@ func (g *etcdGroup) config(n *etcdNode) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Dir = n.dir
 	cfg.Name = n.name
-	client := url.URL{Scheme: "http", Host: loopback.Address(n.port)}
+	listen := url.URL{Scheme: "http", Host: loopback.Address(n.port)}
+	advertise := listen
 	if files := g.settings.etcdTLS; files != nil {
-		client.Scheme = "https"
+		listen = url.URL{Scheme: "https", Host: loopback.Address(n.clientsPort)}
+		advertise.Scheme = "https"
 		cfg.ClientTLSInfo = transport.TLSInfo{
 			CertFile: files.Cert, KeyFile: files.Key, TrustedCAFile: files.CA, ClientCertAuth: true,
 		}
 	}
-	cfg.ListenClientUrls = []url.URL{client}
-	cfg.AdvertiseClientUrls = []url.URL{client}
+	cfg.ListenClientUrls = []url.URL{listen}
+	cfg.AdvertiseClientUrls = []url.URL{advertise}
 	g.configPeers(cfg, n)
 	cfg.UnsafeNoFsync = !g.settings.durable
 	cfg.QuotaBackendBytes = g.settings.etcdQuota
@@ -261,8 +286,8 @@ func (g *etcdGroup) configPeers(cfg *embed.Config, n *etcdNode) {
 	cfg.ListenPeerUrls = nil
 	cfg.AdvertisePeerUrls = []url.URL{n.peerURL()}
 	cfg.TickMs, cfg.ElectionMs = loneTickMs, loneElectionMs
-	if n.front != nil {
-		cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: loopback.Address(n.peerPort)}}
+	if n.peers != nil {
+		cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: loopback.Address(n.peersPort)}}
 		cfg.TickMs, cfg.ElectionMs = groupTickMs, groupElectionMs
 		cfg.InitialClusterToken = g.token
 	}

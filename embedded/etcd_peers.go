@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 
-	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/internal/loopback"
 )
 
@@ -22,123 +19,11 @@ import (
 // change when the group is started again.
 const peersFile = "peers"
 
-// peerFront is the address at which the others find one node of a group, for
-// as long as the cluster lives. It carries their connections to wherever the
-// node listens, and cuts them off when the node stops: etcd would leave some
-// open for 5 s, in which neither end is free.
-type peerFront struct {
-	listener net.Listener
-	work     *lifecycle.Group
-
-	mu     sync.Mutex // guards the rest
-	target string     // where the node listens; empty while it is stopped
-	conns  map[net.Conn]bool
-}
-
-// newPeerFront takes connections until work is stopped.
-func newPeerFront(l net.Listener, work *lifecycle.Group) *peerFront {
-	f := &peerFront{listener: l, work: work, conns: make(map[net.Conn]bool)}
-	if !work.Go("etcd peers", f.serve) {
-		_ = l.Close()
-	}
-	return f
-}
-
-func (f *peerFront) port() int { return f.listener.Addr().(*net.TCPAddr).Port }
-
-func (f *peerFront) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() {
-		_ = f.listener.Close()
-		f.cut()
-	})()
-	for {
-		conn, err := f.listener.Accept()
-		if err != nil {
-			return
-		}
-		if !f.work.Go("etcd peer", func(ctx context.Context) { f.carry(ctx, conn) }) {
-			_ = conn.Close()
-		}
-	}
-}
-
-// carry copies both ways until one end closes or the front is cut.
-func (f *peerFront) carry(ctx context.Context, from net.Conn) {
-	defer func() { _ = from.Close() }()
-	target := f.current()
-	if target == "" {
-		return
-	}
-	var dialer net.Dialer
-	to, err := dialer.DialContext(ctx, "tcp", target)
-	if err != nil {
-		return
-	}
-	defer func() { _ = to.Close() }()
-	if !f.hold(target, from, to) {
-		return
-	}
-	defer f.release(from, to)
-	back := background(f.work, "etcd peer", func() { pump(from, to) })
-	pump(to, from)
-	<-back
-}
-
-// pump copies one way and then closes both ends, so that the other way ends too.
-func pump(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	_ = from.Close()
-}
-
-func (f *peerFront) current() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.target
-}
-
-// hold leaves the connections to cut, unless that came first.
-func (f *peerFront) hold(target string, conns ...net.Conn) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.target != target {
-		return false
-	}
-	for _, conn := range conns {
-		f.conns[conn] = true
-	}
-	return true
-}
-
-func (f *peerFront) release(conns ...net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, conn := range conns {
-		delete(f.conns, conn)
-	}
-}
-
-// lead sends connections to target from now on.
-func (f *peerFront) lead(target string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.target = target
-}
-
-// cut closes all connections and lets none through until lead is called.
-func (f *peerFront) cut() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.target = ""
-	for conn := range f.conns {
-		_ = conn.Close()
-	}
-}
-
-// openFronts gives each node of a group its front: on the ports that its data
-// knows, or on free ones, which it writes down before a node uses them.
+// openFronts gives each node of a group the address at which the others find
+// it as long as the cluster lives: on the port that their data knows, or on a
+// free one, which is written down before a node uses it.
 func (g *etcdGroup) openFronts() error {
-	if len(g.nodes) == 1 || g.nodes[0].front != nil {
+	if len(g.nodes) == 1 || g.nodes[0].peers != nil {
 		return nil
 	}
 	ports, err := g.loadPeers()
@@ -157,7 +42,7 @@ func (g *etcdGroup) openFronts() error {
 		return err
 	}
 	for i, n := range g.nodes {
-		n.front = newPeerFront(listeners[i], g.work)
+		n.peers = newFront(listeners[i], g.work)
 	}
 	return nil
 }

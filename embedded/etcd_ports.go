@@ -7,10 +7,10 @@ import (
 	"github.com/cereus-game/cereus/internal/loopback"
 )
 
-// pickPorts draws the ports on which the node will listen, but for the
-// clients' port once that is settled.
+// pickPorts draws the ports on which etcd will listen, but for the clients'
+// port once that is settled.
 func (n *etcdNode) pickPorts() error {
-	ports, err := drawPorts(2)
+	ports, err := drawPorts(3)
 	if err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (n *etcdNode) pickPorts() error {
 	if !n.keepPort {
 		n.port = ports[0]
 	}
-	n.peerPort = ports[1]
+	n.clientsPort, n.peersPort = ports[1], ports[2]
 	return nil
 }
 
@@ -36,7 +36,10 @@ func drawPorts(n int) ([]int, error) {
 
 // explain says what to do about a port in use, unless another draw helps.
 func (n *etcdNode) explain(err error) error {
-	if !loopback.InUse(err) || !n.keepPort || takenPort(err) == n.peerPort {
+	if !loopback.InUse(err) || !n.keepPort {
+		return err
+	}
+	if taken := takenPort(err); taken != 0 && taken != n.port {
 		return err
 	}
 	return &PortError{Server: "etcd", Option: "embedded.WithEtcdPort", Cause: err}

@@ -127,6 +127,8 @@ func TestEtcdTLS(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, c.StopEtcd(testContext(t)))
 			require.Less(t, time.Since(began), 4*time.Second)
+			_, err = net.DialTimeout("tcp", address, time.Second)
+			require.Error(t, err)
 			require.NoError(t, c.RestartEtcd(testContext(t)))
 			got, err := cli.Get(testContext(t), "k")
 			require.NoError(t, err)
@@ -150,6 +152,19 @@ func handshake(address string, cfg *tls.Config) error {
 	}
 	_, err = conn.Read(make([]byte, 1)) // the server's settings, or an alert
 	return err
+}
+
+func TestEtcdTLSOnAChosenPort(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	opts := []embedded.Option{embedded.WithoutNATS(), embedded.WithEtcdTLS(newAuthority(t).server(t)), embedded.WithEtcdPort(port)}
+	_, err = embedded.Start(testContext(t), opts...)
+	require.ErrorIs(t, err, embedded.ErrPortInUse)
+	require.ErrorContains(t, err, "embedded.WithEtcdPort")
+	require.NoError(t, l.Close())
+	require.Equal(t, []string{"https://" + l.Addr().String()}, start(t, opts...).EtcdEndpoints())
 }
 
 func TestEtcdTLSFilesAreChecked(t *testing.T) {

@@ -50,12 +50,12 @@ func TestTurnIsWaitedForWithinTheContext(t *testing.T) {
 	require.NoError(t, c.Stop(context.Background()))
 }
 
-func TestPeerFront(t *testing.T) {
+func TestFront(t *testing.T) {
 	t.Parallel()
 	work := lifecycle.NewGroup(context.Background())
 	l, err := loopback.Listen()
 	require.NoError(t, err)
-	f := newPeerFront(l, work)
+	f := newFront(l, work)
 
 	target, err := loopback.Listen()
 	require.NoError(t, err)
@@ -93,10 +93,39 @@ func TestPeerFront(t *testing.T) {
 
 	f.lead("127.0.0.1:1") // nobody listens
 	requireEnds(dial())
+	f.close()
+	_, err = net.Dial("tcp", loopback.Address(f.port()))
+	require.Error(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	require.NoError(t, work.Stop(ctx))
 	require.Empty(t, f.conns)
+}
+
+func TestReservedPort(t *testing.T) {
+	t.Parallel()
+	l, err := loopback.Listen()
+	require.NoError(t, err)
+	address := l.Addr().String()
+	nobody := reserve(l.Addr().(*net.TCPAddr).Port)
+	client, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	server, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, server.Close()) // this end waits for late packets and so holds the port a while
+	require.NoError(t, client.Close())
+	require.NoError(t, l.Close())
+	nobody()
+
+	release := reserve(l.Addr().(*net.TCPAddr).Port)
+	_, err = net.Listen("tcp", address)
+	require.True(t, loopback.InUse(err), err)
+	_, err = net.Dial("tcp", address)
+	require.Error(t, err)
+	release()
+	l, err = net.Listen("tcp", address)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
 }
 
 func isTimeout(err error) bool {

@@ -33,6 +33,7 @@ type natsNode struct {
 	fixed     bool       // the client port was chosen by the user, or was in use before
 	routes    []int      // route ports of the other nodes
 	running   *server.Server
+	release   []func() // give its ports up, which are reserved while it is stopped
 }
 
 func (n *natsNode) start(ctx context.Context) error {
@@ -41,6 +42,7 @@ func (n *natsNode) start(ctx context.Context) error {
 	if n.running != nil {
 		return nil
 	}
+	n.giveUpLocked()
 	return bind("nats-server", "embedded.WithNATSPort", n.fixed, func() error { return n.tryStart(ctx) })
 }
 
@@ -130,7 +132,27 @@ func (n *natsNode) stop(ctx context.Context) error {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	return await(ctx, done, "nats-server")
+	if err := await(ctx, done, "nats-server"); err != nil {
+		return err
+	}
+	n.release = append(n.release, reserve(n.port))
+	if n.routed {
+		n.release = append(n.release, reserve(n.routePort))
+	}
+	return nil
+}
+
+func (n *natsNode) giveUpPorts() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.giveUpLocked()
+}
+
+func (n *natsNode) giveUpLocked() {
+	for _, release := range n.release {
+		release()
+	}
+	n.release = nil
 }
 
 // lameDuck begins the node's leave and returns; stop cuts it short.
