@@ -265,8 +265,14 @@ func (a *App) die(cause error) {
 // the reason why the server cannot go on, at most once.
 func (a *App) Died() <-chan error { return a.appDieChan }
 
-// Server is this server as others see it. It must not be changed.
-func (a *App) Server() *cluster.Server { return a.self }
+// Server is this server as it last said it is (see Discovery): its id and type
+// stay, state, weight and metadata may have been edited. It must not be changed.
+func (a *App) Server() *cluster.Server {
+	if a.discovery == nil {
+		return a.self
+	}
+	return a.discovery.Self()
+}
 
 // Discovery tells who is in the cluster and who leads, and changes what this
 // server says of itself: Pause, Edit, RunAsLeader. It is nil when standalone.
