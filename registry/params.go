@@ -39,9 +39,16 @@ type Params struct {
 
 	// Lost is told of an instance that is registered no more and will not be again:
 	// its lease was lost, and another process took its id (cluster.ErrIDTaken).
-	// Deregister it before registering it under another id. It must not block.
+	// Deregister it, here or elsewhere, before registering it under another id. It runs
+	// on a goroutine of its own, which Shutdown waits for: it must not call Shutdown.
 	Lost func(name, id string, err error)
 }
+
+// String shows where etcd is and as whom it is asked, never the password.
+func (p Params) String() string { return p.discovery("", nil).String() }
+
+// GoString is String.
+func (p Params) GoString() string { return p.String() }
 
 // discovery is the parameters of the discovery that follows a folder.
 func (p Params) discovery(folder cluster.Folder, clients *cluster.EtcdClients) cluster.EtcdParams {
