@@ -23,20 +23,20 @@ const (
 // load is not known any more.
 const loadLifetime = 10
 
-// Load is how busy a server is.
+// Load is how busy a server is. As JSON it has the names that package admin shows.
 type Load struct {
 	// CPU is the share of the processor time that the process may use (GOMAXPROCS
 	// processors) which it did use since its last report: 0 to 1. It is 0 where the
 	// operating system does not tell.
-	CPU float64
+	CPU float64 `json:"cpu"`
 	// Memory is what the process has from the operating system and did not give
 	// back, in bytes.
-	Memory     uint64
-	Goroutines int
-	Sessions   int // players connected to it
-	InFlight   int // handlers and remotes that run or wait to run
+	Memory     uint64 `json:"memory"`
+	Goroutines int    `json:"goroutines"`
+	Sessions   int    `json:"sessions"`  // players connected to it
+	InFlight   int    `json:"in_flight"` // handlers and remotes that run or wait to run
 	// Values are the application's. The map is shared: do not change it.
-	Values map[string]float64
+	Values map[string]float64 `json:"values,omitempty"`
 }
 
 // Loads is what servers told of their load. It may be asked from any goroutine,
