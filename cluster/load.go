@@ -17,6 +17,9 @@ const (
 	maxLoadCount = 1<<31 - 1
 	// maxLoadInterval is the longest time between reports.
 	maxLoadInterval = time.Hour
+	// maxLoadsHeard is how many reports a second anybody should have to hear: what all
+	// of a cluster spend on them grows with its size, and not with the square of it.
+	maxLoadsHeard = 200
 )
 
 // loadLifetime is after how many of its intervals without a report a server's

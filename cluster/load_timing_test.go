@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,30 @@ func TestLoadInterval(t *testing.T) {
 		register(t, n.discovery)
 		synctest.Wait()
 		require.Len(t, heard.all(), 12)
+	})
+}
+
+// Of 1,000 servers each tells its load every 5 s: nobody hears more than 200 a second.
+func TestLoadIntervalOfABigCluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus, registry := NewMemoryBus(), NewMemoryRegistry()
+		heard, transport := spy(t, bus), bus.Transport("a")
+		initModule(t, transport)
+		n := newLoadNode(t, transport, registry, LoadParams{Self: backendServer("a"), Interval: time.Second})
+		for i := range 999 {
+			require.NoError(t, registry.put(backendServer(fmt.Sprint("other-", i))))
+		}
+		register(t, n.discovery)
+		<-time.After(time.Minute)
+		at := heard.all()
+		require.Len(t, at, 13)
+		for i := 2; i < len(at); i++ {
+			require.Equal(t, 5*time.Second, at[i].Sub(at[i-1]))
+		}
+		own, ok := n.loads.heard.Load("a")
+		require.True(t, ok)
+		require.Equal(t, 5*time.Second, own.interval, "others count ten of those")
 	})
 }
 
