@@ -2,6 +2,8 @@ package admin_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +21,17 @@ func TestNothingPrintsTheToken(t *testing.T) {
 			require.NotContains(t, fmt.Sprintf(verb, value), token, "%s of %T", verb, value)
 		}
 	}
+}
+
+// Errors are for people: what they quote is not escaped.
+func TestAPIErrorsCanBeRead(t *testing.T) {
+	t.Parallel()
+	o := serveAPI(t, inMemory(t, cluster.NewMemoryRegistry(), nil))
+	res := o.send(testContext(t), http.MethodGet, "/v1/services", "", "Authorization", "")
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, `{"error":"send the header Authorization: Bearer <admin.token>"}`+"\n", string(text))
 }
 
 // What a server tells of its load has names like everything else here.
