@@ -45,7 +45,10 @@ type source struct {
 
 // New checks the parameters, all faults at once. It does no I/O and starts nothing.
 func New(p Params) (*Registry, error) {
-	clients := new(cluster.EtcdClients) // one client for both folders
+	clients := p.Clients
+	if clients == nil {
+		clients = new(cluster.EtcdClients) // one client for both folders
+	}
 	services, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServices, clients))
 	if err != nil {
 		return nil, err
