@@ -26,8 +26,8 @@ type LoadParams struct {
 	// tells nothing; it hears the others all the same. Everybody hears everybody, so
 	// where that were more than 200 reports a second it is longer: 5 s with 1,000 servers.
 	Interval time.Duration
-	Sessions func() int // nil: 0
-	InFlight func() int // nil: 0
+	Sessions func() int // nil, or while it panics: 0
+	InFlight func() int // the same
 	// Values are the application's; nil: none. It is called once per interval and
 	// must not block. A value that is no finite number, has no valid name, or is
 	// beyond MaxLoadValues is left out; a panic leaves all of them out.
@@ -184,12 +184,16 @@ func (r *LoadReporter) measure() Load {
 			load.Values = reportable(r.p.Values())
 		}
 	})
-	if r.p.Sessions != nil {
-		load.Sessions = max(r.p.Sessions(), 0)
-	}
-	if r.p.InFlight != nil {
-		load.InFlight = max(r.p.InFlight(), 0)
-	}
+	r.guard("sessions", func() {
+		if r.p.Sessions != nil {
+			load.Sessions = max(r.p.Sessions(), 0)
+		}
+	})
+	r.guard("in flight", func() {
+		if r.p.InFlight != nil {
+			load.InFlight = max(r.p.InFlight(), 0)
+		}
+	})
 	return load
 }
 

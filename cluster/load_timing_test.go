@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// heardTimes are the times at which reports of others arrive on the bus.
 type heardTimes struct {
 	mu sync.Mutex // guards at
 	at []time.Time
@@ -28,6 +29,7 @@ func (h *heardTimes) all() []time.Time {
 	return append([]time.Time(nil), h.at...)
 }
 
+// spy hears every report on the bus.
 func spy(t *testing.T, bus *MemoryBus) *heardTimes {
 	t.Helper()
 	transport := bus.Transport("spy")
@@ -39,6 +41,8 @@ func spy(t *testing.T, bus *MemoryBus) *heardTimes {
 	return h
 }
 
+// TestLoadInterval: nothing before registration, then at once, then at a phase
+// of its own once per interval, for as long as the server is in the cluster.
 func TestLoadInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -94,6 +98,8 @@ func TestLoadIntervalOfABigCluster(t *testing.T) {
 	})
 }
 
+// TestLoadWithinTwoIntervals: whoever joins knows all others, and is known,
+// after two intervals, however the phases fall.
 func TestLoadWithinTwoIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -135,6 +141,8 @@ func TestLoadIntervalZeroTellsNothing(t *testing.T) {
 	})
 }
 
+// TestLoadIsForgotten: when its server is gone, and ten of its own intervals
+// after it was heard last.
 func TestLoadIsForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
