@@ -20,7 +20,7 @@ type EtcdConnection struct {
 	TLSFiles TLSFiles
 	// TLS is used instead of TLSFiles. Two connections with it are equal only
 	// when it is the same pointer.
-	TLS *tls.Config
+	TLS *tls.Config `json:"-"`
 	// DialTimeout bounds one attempt to connect; DefaultDialTimeout when zero.
 	DialTimeout time.Duration
 }
