@@ -26,6 +26,11 @@ func (a *App) EtcdClient(c config.EtcdConnection) (*clientv3.Client, func() erro
 	return a.etcd.Open(etcdConnection(c))
 }
 
+// EtcdClients is what the app shares its etcd clients with, for a module that
+// takes one, such as registry.Params. A module whose connection settings
+// equal cluster.sd.etcd then has no connection of its own.
+func (a *App) EtcdClients() *cluster.EtcdClients { return &a.etcd }
+
 // etcdConnection is a connection as the configuration has it. A user without a
 // password, or the reverse, is not used: Load warned of it.
 func etcdConnection(c config.EtcdConnection) cluster.EtcdConnection {

@@ -3,6 +3,7 @@ package cereus_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -11,6 +12,7 @@ import (
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/group"
 	"github.com/cereus-game/cereus/internal/faultproxy"
+	"github.com/cereus-game/cereus/registry"
 )
 
 // Groups with the settings of service discovery use its connection.
@@ -41,6 +43,38 @@ func TestGroupsShareTheConnectionOfDiscovery(t *testing.T) {
 	require.NoError(t, done())
 	require.NoError(t, doneAgain())
 	until(t, "the connection is closed", func() bool { return proxy.Stats().Open == 0 })
+}
+
+// A registry within an app has no connection of its own, and dials again when
+// nobody answers as service discovery does (E05).
+func TestRegistrySharesTheConnectionOfDiscovery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	proxy := faultproxy.New(t, w.infra.EtcdEndpoints()[0])
+	cfg := w.config(func(c *config.Config) { c.Cluster.SD.Etcd.Endpoints = []string{proxy.Addr()} })
+	app := w.build(server{kind: "room", opts: []cereus.Option{cereus.WithConfig(cfg)}})
+	names, err := registry.New(registry.Params{
+		Clients: app.EtcdClients(), Endpoints: cfg.Cluster.SD.Etcd.Endpoints, DialTimeout: cfg.Cluster.SD.Etcd.DialTimeout,
+		Namespace: w.prefix, BootTimeout: patience, TTL: 6 * time.Second,
+	})
+	require.NoError(t, err)
+	require.NoError(t, app.RegisterModule(names))
+	begin(t, app)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	id, err := names.Register(ctx, registry.Instance{Name: "login"})
+	require.NoError(t, err)
+	require.Equal(t, int64(1), proxy.Stats().Accepted)
+
+	until(t, "it is known", func() bool {
+		list, err := names.Get(ctx, "login")
+		return err == nil && len(list) == 1 && list[0].ID == id
+	})
+	proxy.Pause(faultproxy.Existing)
+	until(t, "it is dialed again", func() bool { return proxy.Stats().Accepted > 1 && names.Degraded() == nil })
+	list, err := names.Get(ctx, "login")
+	require.NoError(t, err)
+	require.Len(t, list, 1)
 }
 
 func TestEtcdClientThatWasPassedIn(t *testing.T) {

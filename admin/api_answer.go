@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -33,13 +34,17 @@ func setRevision(w http.ResponseWriter, revision int64) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil { // a load of the app's that is no JSON
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON: see the values of the load"}`)
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false)                 // errors are for people to read
+	if err := out.Encode(body); err != nil { // a load of the app's that is no JSON
+		status = http.StatusInternalServerError
+		text.Reset()
+		text.WriteString(`{"error":"the answer cannot be written as JSON: see the values of the load"}` + "\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the client is gone if it fails
+	_, _ = w.Write(text.Bytes()) // the client is gone if it fails
 }
 
 // problem is what a request that is not carried out is told.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -37,12 +38,10 @@ func (p streamPace) withDefaults() streamPace {
 
 // events answers GET /v1/events.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
-	serverType := r.URL.Query().Get("type")
-	if serverType != "" {
-		if err := checkName("type", serverType); err != nil {
-			refuse(w, err)
-			return
-		}
+	serverType, err := filterOf(r.URL.RawQuery)
+	if err != nil {
+		refuse(w, err)
+		return
 	}
 	select {
 	case a.streams <- struct{}{}:
@@ -58,6 +57,21 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	release := f.out.cutWith(r.Context())
 	defer release()
 	f.serve(r.Context(), r.Header.Get("Last-Event-ID"))
+}
+
+// filterOf is the one type to tell of that a query asks for; "" is all. What it does
+// not understand it refuses, rather than tell everything.
+func filterOf(query string) (serverType string, err error) {
+	values, err := url.ParseQuery(query)
+	types := values["type"]
+	delete(values, "type")
+	if err != nil || len(values) > 0 || len(types) > 1 {
+		return "", badRequest("the query: use ?type= and one type of server, or none for all")
+	}
+	if len(types) == 0 {
+		return "", nil
+	}
+	return types[0], checkName("type", types[0])
 }
 
 // follower tells one client of events.

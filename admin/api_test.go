@@ -122,7 +122,8 @@ func TestAPIHostileRoutes(t *testing.T) {
 		"/v1/services/room/instances/" + long: 400, "/v1/services/room/instances/r1%2F..%2Fr1": 400, "/v1/services/room/instances/r1/": 404,
 		"/v1/services/room/instances/": 404, "/v1/services/%2E%2E%2Froom": 400, "/v1/services/room/instances/r1%20": 400,
 		"/v1/services/x\"y%0A/instances/z": 400, "/v1/": 404, "/v1/services/": 404, "/v1/services/room/other": 404,
-		"/v1/events?type=" + long: 400, "/v1/events?type=%0A": 400,
+		"/v1/events?type=" + long: 400, "/v1/events?type=%0A": 400, "/v1/events?type=%zz": 400,
+		"/v1/events?type=": 400, "/v1/events?Type=room": 400, "/v1/events?type=room&type=gate": 400,
 	} {
 		r := o.get(path)
 		require.Equal(t, want, r.status, path)

@@ -13,6 +13,9 @@
 //
 //	curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:9090/v1/services
 //
+// Nothing here is encrypted: beyond this machine, put a proxy with TLS before it.
+// Health, metrics and profiles ask for no token.
+//
 // The routes:
 //
 //	GET    /v1/services                        the types: how many servers, how many of them may be given work, the leader

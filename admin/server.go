@@ -65,10 +65,16 @@ type Params struct {
 	pace streamPace
 }
 
+// String shows where is listened, never the token.
+func (p Params) String() string { return "admin on " + listenAddress(p.Address) }
+
+// GoString is String.
+func (p Params) GoString() string { return p.String() }
+
 // Server is the admin address of an app, as a lifecycle.Module.
 type Server struct {
 	address string
-	token   string
+	weak    bool // the token is too short; it is not kept
 	log     logrus.FieldLogger
 	http    *http.Server
 	group   *lifecycle.Group
@@ -88,7 +94,7 @@ func New(p Params) *Server {
 	}
 	return &Server{
 		address: listenAddress(p.Address),
-		token:   p.Token,
+		weak:    p.Token != "" && len(p.Token) < minToken,
 		log:     p.Log,
 		http: &http.Server{
 			Handler:           newMux(p),
@@ -124,7 +130,7 @@ func (s *Server) Init(ctx context.Context) error {
 	if s.address == "" {
 		return nil
 	}
-	if s.token != "" && len(s.token) < minToken {
+	if s.weak {
 		return fmt.Errorf("admin: the token of the discovery API (admin.token) is too short: use at least %d characters", minToken)
 	}
 	var config net.ListenConfig

@@ -41,7 +41,7 @@ func NewEtcdDiscovery(p EtcdParams) (*EtcdDiscovery, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	d := &EtcdDiscovery{params: p, view: newView(viewParams{
+	d := &EtcdDiscovery{params: p.seal(), view: newView(viewParams{
 		self: p.Self, blacklist: p.TypesBlacklist, suspectFor: p.SuspectFor, log: p.Log, metrics: p.Metrics,
 	})}
 	return d, nil

@@ -83,6 +83,23 @@ type EtcdParams struct {
 	Filter     func(*Server) bool
 	Health     Health        // what this server needs to stay in the list
 	SuspectFor time.Duration // how long Server(id) answers for a server that is gone
+
+	// sealed is the connection, out of the reach of package fmt; set by NewEtcdDiscovery.
+	sealed func() EtcdConnection
+}
+
+// String shows where etcd is and as whom it is asked, never the password.
+func (p EtcdParams) String() string { return p.connection().String() + ", prefix " + p.Prefix }
+
+// GoString is String.
+func (p EtcdParams) GoString() string { return p.String() }
+
+// seal puts the password where nobody prints it who prints what has the
+// parameters: fmt calls no method of an unexported field.
+func (p EtcdParams) seal() EtcdParams {
+	conn := p.connection()
+	p.sealed, p.Password = func() EtcdConnection { return conn }, ""
+	return p
 }
 
 func (p EtcdParams) withDefaults() EtcdParams {
@@ -148,6 +165,9 @@ func (p EtcdParams) validate() error {
 
 // connection is how to reach etcd without a Client.
 func (p EtcdParams) connection() EtcdConnection {
+	if p.sealed != nil {
+		return p.sealed()
+	}
 	return EtcdConnection{
 		Endpoints: p.Endpoints, Username: p.Username, Password: p.Password,
 		TLS: p.TLS, TLSFiles: p.TLSFiles, DialTimeout: p.DialTimeout,

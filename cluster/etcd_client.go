@@ -37,10 +37,10 @@ type etcdStore struct {
 	entries *entryReader // of boot, then of the follower
 }
 
-func openStore(p EtcdParams) (*etcdStore, error) {
+func openStore(ctx context.Context, p EtcdParams) (*etcdStore, error) {
 	s := &etcdStore{client: p.Client, release: func() error { return nil }, entries: newEntryReader(p)}
 	if p.Client == nil {
-		shared, release, err := p.Clients.acquire(p.connection())
+		shared, release, err := p.Clients.acquire(ctx, p.connection())
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func boot(ctx context.Context, p EtcdParams) (*etcdStore, listing, error) {
 }
 
 func bootOnce(ctx context.Context, p EtcdParams) (*etcdStore, listing, error) {
-	store, err := openStore(p)
+	store, err := openStore(ctx, p)
 	if err != nil {
 		return nil, listing{}, err
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -29,28 +30,36 @@ type EtcdClients struct {
 // A watcher or lease client that is to end with its user is made with
 // clientv3.NewWatcher and clientv3.NewLease on the client.
 func (c *EtcdClients) Open(conn EtcdConnection) (*clientv3.Client, func() error, error) {
-	shared, release, err := c.acquire(conn)
+	shared, release, err := c.acquire(context.Background(), conn)
 	if err != nil {
 		return nil, nil, err
 	}
 	return shared.Client, release, nil
 }
 
-// acquire is Open for those who may redial.
-func (c *EtcdClients) acquire(conn EtcdConnection) (*etcdClient, func() error, error) {
+// errCalledOff is why a client was not made whose first user did not wait for it.
+var errCalledOff = errors.New("connecting to etcd was called off")
+
+// acquire is Open for those who may redial. It returns when ctx ends.
+func (c *EtcdClients) acquire(ctx context.Context, conn EtcdConnection) (*etcdClient, func() error, error) {
 	if err := conn.validate(); err != nil {
 		return nil, nil, err
 	}
-	shared, first := c.claim(conn.normal())
-	if first {
-		shared.connect()
+	for {
+		shared, first := c.claim(conn.normal())
+		if first {
+			shared.connect(ctx)
+		}
+		release := sync.OnceValue(func() error { return c.release(shared) })
+		err := shared.await(ctx)
+		if err == nil {
+			return shared, release, nil
+		}
+		err = errors.Join(err, release())
+		if ctx.Err() != nil || !errors.Is(err, errCalledOff) { // by another, that is: then it is ours to make
+			return nil, nil, err
+		}
 	}
-	<-shared.made
-	release := sync.OnceValue(func() error { return c.release(shared) })
-	if shared.err != nil {
-		return nil, nil, errors.Join(shared.err, release())
-	}
-	return shared, release, nil
 }
 
 // claim adds a user to the client of the connection. The first one connects it.
@@ -95,6 +104,7 @@ type etcdClient struct {
 	made chan struct{} // closed when what follows is set
 	*clientv3.Client
 	err    error
+	end    func() // ends what the client does
 	dialer etcdDialer
 }
 
@@ -107,9 +117,31 @@ func (e *etcdClient) failed() bool {
 	}
 }
 
-// connect makes the client.
-func (e *etcdClient) connect() {
+// await waits until the client is made.
+func (e *etcdClient) await(ctx context.Context) error {
+	select {
+	case <-e.made:
+	case <-ctx.Done():
+		if !isClosed(e.made) {
+			return context.Cause(ctx)
+		}
+	}
+	return e.err
+}
+
+// connect makes the client, which outlives ctx.
+func (e *etcdClient) connect(ctx context.Context) {
 	defer close(e.made)
+	life, end := context.WithCancel(context.Background())
+	e.end = end
+	stop := context.AfterFunc(ctx, end) // a login may take its time
+	e.err = e.open(life)
+	if !stop() {
+		e.err = e.explain(fmt.Errorf("%w: %w", errCalledOff, context.Cause(ctx)))
+	}
+}
+
+func (e *etcdClient) open(ctx context.Context) (err error) {
 	options := []grpc.DialOption{
 		grpc.WithContextDialer(e.dialer.dial),
 		// gRPC alone would wait up to two minutes between attempts to connect.
@@ -121,12 +153,12 @@ func (e *etcdClient) connect() {
 	if e.conn.security() == encrypted {
 		secure, err := e.conn.tlsConfig()
 		if err != nil {
-			e.err = &tlsFault{err}
-			return
+			return &tlsFault{err}
 		}
 		options = append(options, grpc.WithTransportCredentials(newWatchedCredentials(secure, &e.dialer.failure)))
 	}
-	e.Client, e.err = clientv3.New(clientv3.Config{
+	e.Client, err = clientv3.New(clientv3.Config{
+		Context:              ctx,
 		Endpoints:            e.conn.Endpoints,
 		DialTimeout:          e.conn.DialTimeout,
 		DialKeepAliveTime:    dialKeepAliveTime,
@@ -136,7 +168,7 @@ func (e *etcdClient) connect() {
 		Logger:               zap.NewNop(), // what matters is logged by the users
 		DialOptions:          options,      // they come after those that the client makes of Endpoints
 	})
-	e.err = e.explain(e.err)
+	return e.explain(err)
 }
 
 // explain adds to an error what is known about the connection.
@@ -145,6 +177,7 @@ func (e *etcdClient) explain(err error) error {
 }
 
 func (e *etcdClient) close() error {
+	defer e.end()
 	if e.Client == nil {
 		return nil
 	}

@@ -14,13 +14,13 @@ import (
 type EtcdConnection struct {
 	Endpoints []string // host:port or URLs; all http://, all https:// or all without a scheme
 	Username  string   // used only with Password, and the reverse
-	Password  string
+	Password  string   `json:"-"`
 	// TLSFiles encrypt the connection. An https:// endpoint is encrypted without
 	// them, too, and checked against the authorities of the system.
 	TLSFiles TLSFiles
 	// TLS is used instead of TLSFiles. Two connections with it are equal only
 	// when it is the same pointer.
-	TLS *tls.Config
+	TLS *tls.Config `json:"-"`
 	// DialTimeout bounds one attempt to connect; DefaultDialTimeout when zero.
 	DialTimeout time.Duration
 }
@@ -57,8 +57,11 @@ func (c EtcdConnection) equal(o EtcdConnection) bool {
 
 func (c EtcdConnection) validate() error {
 	var faults []error
-	if len(c.Endpoints) == 0 || slices.Contains(c.Endpoints, "") {
+	if n := c.normal(); len(n.Endpoints) == 0 || n.Endpoints[0] == "" { // they are sorted
 		faults = append(faults, errors.New("etcd endpoints: at least one is needed, and none may be empty"))
+	}
+	if slices.ContainsFunc(c.Endpoints, func(e string) bool { return strings.Contains(e, "@") }) {
+		faults = append(faults, errors.New("etcd endpoints: must be without @, credentials are set in Username and Password"))
 	}
 	if (c.Username == "") != (c.Password == "") {
 		faults = append(faults, errors.New("etcd user and pass: set both or neither"))

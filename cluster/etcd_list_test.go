@@ -42,7 +42,7 @@ func manyPages(t *testing.T) (store *etcdStore, operator *clientv3.Client, serve
 		put(t, operator, s)
 		servers = append(servers, s.ID)
 	}
-	store, err := openStore(etcdParams(nil, endpoint).withDefaults())
+	store, err := openStore(testContext(t), etcdParams(nil, endpoint).withDefaults())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.close()) })
 	return store, operator, servers

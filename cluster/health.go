@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -45,12 +46,14 @@ func CheckTCP(address string) HealthCheck {
 	}}
 }
 
-// CheckHTTP is the check that a GET of url is answered with a status of 200 to 299.
-func CheckHTTP(url string) HealthCheck {
-	return HealthCheck{Name: "http " + url, Check: func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// CheckHTTP is the check that a GET of address, a URL, is answered with a status
+// of 200 to 299. Its name is the URL without user, password and query, which may
+// be secret.
+func CheckHTTP(address string) HealthCheck {
+	return HealthCheck{Name: "http " + shown(address), Check: func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
-			return err
+			return errNoURL // its own error repeats the address
 		}
 		transport := &http.Transport{DisableKeepAlives: true} // a connection that is kept would prove less
 		resp, err := transport.RoundTrip(req)
@@ -64,6 +67,17 @@ func CheckHTTP(url string) HealthCheck {
 		}
 		return nil
 	}}
+}
+
+var errNoURL = errors.New("the address is not a URL that can be asked for")
+
+// shown is what of a URL may be told.
+func shown(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // Health takes a server out of the list while it is of no use: when a check

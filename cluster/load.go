@@ -17,13 +17,16 @@ const (
 	maxLoadCount = 1<<31 - 1
 	// maxLoadInterval is the longest time between reports.
 	maxLoadInterval = time.Hour
+	// maxLoadsHeard is how many reports a second anybody should have to hear: what all
+	// of a cluster spend on them grows with its size, and not with the square of it.
+	maxLoadsHeard = 200
 )
 
 // loadLifetime is after how many of its intervals without a report a server's
 // load is not known any more.
 const loadLifetime = 10
 
-// Load is how busy a server is.
+// Load is how busy a server is. As JSON it has the names that package admin shows.
 type Load struct {
 	// CPU is the share of the processor time that the process may use (GOMAXPROCS
 	// processors) which it did use since its last report: 0 to 1. It is 0 where the

@@ -22,6 +22,8 @@ func reportOf(s *Server) *loadReport {
 	return &loadReport{id: s.ID, serverType: s.Type, nonce: s.Nonce, interval: time.Second, load: Load{CPU: 0.5, Sessions: 7}}
 }
 
+// TestLoadOfAnotherRun: what an old run told neither counts for, nor takes
+// away, what the new one tells.
 func TestLoadOfAnotherRun(t *testing.T) {
 	t.Parallel()
 	loads := newLoads()
@@ -35,6 +37,7 @@ func TestLoadOfAnotherRun(t *testing.T) {
 	require.False(t, ok)
 }
 
+// TestLoadOfNobody: only a report of a server that discovery knows counts.
 func TestLoadOfNobody(t *testing.T) {
 	t.Parallel()
 	bus, registry := NewMemoryBus(), NewMemoryRegistry()
@@ -79,6 +82,8 @@ func TestLoadOfNobody(t *testing.T) {
 	require.EqualValues(t, 1, n.heard.Load())
 }
 
+// TestLoadMalformed: bytes that are no report are dropped and counted, and
+// nothing after them is lost.
 func TestLoadMalformed(t *testing.T) {
 	t.Parallel()
 	bus, registry := NewMemoryBus(), NewMemoryRegistry()
@@ -101,6 +106,7 @@ func TestLoadMalformed(t *testing.T) {
 	eventually(t, func() bool { return n.knows("known") }, "the right one counts")
 }
 
+// goneAgain is a discovery in which a server goes while its report is taken.
 type goneAgain struct {
 	*MemoryDiscovery
 	asked atomic.Int64
@@ -151,4 +157,5 @@ func TestLoadReportable(t *testing.T) {
 	require.Equal(t, r, back)
 }
 
+// loadMessage is a report that is right in everything.
 func loadMessage() *clusterpb.Load { return reportOf(backendServer("known")).message() }

@@ -29,6 +29,7 @@ func TestLoadProcessor(t *testing.T) {
 	}
 }
 
+// TestLoadMeasuresThisProcess: a busy loop shows.
 func TestLoadMeasuresThisProcess(t *testing.T) {
 	t.Parallel()
 	s := newLoadSampler()

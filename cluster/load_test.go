@@ -12,7 +12,6 @@ import (
 )
 
 // loadCounts is a LoadMetrics that remembers.
-
 type loadCounts struct {
 	mu   sync.Mutex // guards what follows
 	n    map[LoadEvent]int
@@ -41,7 +40,6 @@ func (c *loadCounts) of(e LoadEvent) int {
 }
 
 // loadNode is a server that tells its load.
-
 type loadNode struct {
 	*LoadReporter
 	self      *Server
@@ -51,7 +49,6 @@ type loadNode struct {
 }
 
 // newLoadNode starts a server that is not registered yet.
-
 func newLoadNode(t testing.TB, transport Transport, registry *MemoryRegistry, p LoadParams) *loadNode {
 	t.Helper()
 	n := &loadNode{self: p.Self, counts: new(loadCounts)}
@@ -73,7 +70,6 @@ func newLoadNode(t testing.TB, transport Transport, registry *MemoryRegistry, p 
 }
 
 // knows reports whether n has heard of a server's load.
-
 func (n *loadNode) knows(id string) bool {
 	_, _, ok := n.Loads().Of(id)
 	return ok
@@ -109,36 +105,7 @@ func TestLoadIsHeardByAll(t *testing.T) {
 	})
 }
 
-// heardTimes are the times at which reports of others arrive on the bus.
-
-// spy hears every report on the bus.
-
-// TestLoadInterval: nothing before registration, then at once, then at a phase
-
-// of its own once per interval, for as long as the server is in the cluster.
-
-// TestLoadWithinTwoIntervals: whoever joins knows all others, and is known,
-
-// after two intervals, however the phases fall.
-
-// TestLoadIsForgotten: when its server is gone, and ten of its own intervals
-
-// after it was heard last.
-
-// TestLoadOfAnotherRun: what an old run told neither counts for, nor takes
-
-// away, what the new one tells.
-
-// TestLoadOfNobody: only a report of a server that discovery knows counts.
-
-// TestLoadMalformed: bytes that are no report are dropped and counted, and
-
-// nothing after them is lost.
-
-// goneAgain is a discovery in which a server goes while its report is taken.
-
 // TestLoadSurvivesItsUsers: whatever their functions do, reports go on.
-
 func TestLoadSurvivesItsUsers(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(){
@@ -161,7 +128,9 @@ func TestLoadSurvivesItsUsers(t *testing.T) {
 						}
 						return map[string]float64{"fine": 1}
 					},
-					Heard: func(string) { panic("user") },
+					Sessions: func() int { panic("user") },
+					InFlight: func() int { panic("user") },
+					Heard:    func(string) { panic("user") },
 				})
 				other := newLoadNode(t, there, registry, LoadParams{Self: backendServer("there"), Interval: time.Second})
 				register(t, n.discovery)
@@ -177,9 +146,7 @@ func TestLoadSurvivesItsUsers(t *testing.T) {
 }
 
 // TestLoadResumesAfterNATS: what a NATS server that was away missed is not made
-
 // up for, what comes after is heard.
-
 func TestLoadResumesAfterNATS(t *testing.T) {
 	t.Parallel()
 	nodes, registry := startNATS(t), NewMemoryRegistry()
@@ -208,7 +175,3 @@ func TestLoadOfAllocatesNothing(t *testing.T) {
 		}
 	}))
 }
-
-// TestLoadMeasuresThisProcess: a busy loop shows.
-
-// loadMessage is a report that is right in everything.

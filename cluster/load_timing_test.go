@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// heardTimes are the times at which reports of others arrive on the bus.
 type heardTimes struct {
 	mu sync.Mutex // guards at
 	at []time.Time
@@ -27,6 +29,7 @@ func (h *heardTimes) all() []time.Time {
 	return append([]time.Time(nil), h.at...)
 }
 
+// spy hears every report on the bus.
 func spy(t *testing.T, bus *MemoryBus) *heardTimes {
 	t.Helper()
 	transport := bus.Transport("spy")
@@ -38,6 +41,8 @@ func spy(t *testing.T, bus *MemoryBus) *heardTimes {
 	return h
 }
 
+// TestLoadInterval: nothing before registration, then at once, then at a phase
+// of its own once per interval, for as long as the server is in the cluster.
 func TestLoadInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,6 +74,32 @@ func TestLoadInterval(t *testing.T) {
 	})
 }
 
+// Of 1,000 servers each tells its load every 5 s: nobody hears more than 200 a second.
+func TestLoadIntervalOfABigCluster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus, registry := NewMemoryBus(), NewMemoryRegistry()
+		heard, transport := spy(t, bus), bus.Transport("a")
+		initModule(t, transport)
+		n := newLoadNode(t, transport, registry, LoadParams{Self: backendServer("a"), Interval: time.Second})
+		for i := range 999 {
+			require.NoError(t, registry.put(backendServer(fmt.Sprint("other-", i))))
+		}
+		register(t, n.discovery)
+		<-time.After(time.Minute)
+		at := heard.all()
+		require.Len(t, at, 13)
+		for i := 2; i < len(at); i++ {
+			require.Equal(t, 5*time.Second, at[i].Sub(at[i-1]))
+		}
+		own, ok := n.loads.heard.Load("a")
+		require.True(t, ok)
+		require.Equal(t, 5*time.Second, own.interval, "others count ten of those")
+	})
+}
+
+// TestLoadWithinTwoIntervals: whoever joins knows all others, and is known,
+// after two intervals, however the phases fall.
 func TestLoadWithinTwoIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,6 +141,8 @@ func TestLoadIntervalZeroTellsNothing(t *testing.T) {
 	})
 }
 
+// TestLoadIsForgotten: when its server is gone, and ten of its own intervals
+// after it was heard last.
 func TestLoadIsForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

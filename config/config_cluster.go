@@ -14,7 +14,7 @@ type Cluster struct {
 
 // ServerLoad is how busy this server is, told to the others over NATS.
 type ServerLoad struct {
-	Interval time.Duration `key:"interval" default:"1s" validate:"off_or_100ms" doc:"how often this server tells the others its load; 0 is never"`
+	Interval time.Duration `key:"interval" default:"1s" validate:"off_or_100ms" doc:"how often this server tells the others its load; less often where everybody would hear more than 200 reports a second; 0 is never"`
 }
 
 // Info describes this server to others.

@@ -18,11 +18,16 @@ type Params struct {
 
 	// Client is used instead of one of our own and is not closed; what follows about
 	// the connection then does not count.
-	Client      *clientv3.Client
-	Endpoints   []string // host:port or URLs
-	Username    string   // used only with Password, and the reverse
+	Client *clientv3.Client
+	// Clients shares the client with others that have an equal
+	// cluster.EtcdConnection; in an app it is App.EtcdClients. Nil means a client of
+	// our own. Unlike a Client it is made to dial again when nobody answers.
+	Clients     *cluster.EtcdClients
+	Endpoints   []string // as in cluster.EtcdConnection, like the next four
+	Username    string
 	Password    string
 	TLS         *tls.Config
+	TLSFiles    cluster.TLSFiles
 	DialTimeout time.Duration // of one attempt to connect
 
 	// Namespace stands verbatim before every key; no slash is added. To see the game
@@ -39,15 +44,23 @@ type Params struct {
 
 	// Lost is told of an instance that is registered no more and will not be again:
 	// its lease was lost, and another process took its id (cluster.ErrIDTaken).
-	// Deregister it before registering it under another id. It must not block.
+	// Deregister it, here or elsewhere, before registering it under another id. It runs
+	// on a goroutine of its own, which Shutdown waits for: it must not call Shutdown.
 	Lost func(name, id string, err error)
 }
+
+// String shows where etcd is and as whom it is asked, never the password.
+func (p Params) String() string { return p.discovery("", nil).String() }
+
+// GoString is String.
+func (p Params) GoString() string { return p.String() }
 
 // discovery is the parameters of the discovery that follows a folder.
 func (p Params) discovery(folder cluster.Folder, clients *cluster.EtcdClients) cluster.EtcdParams {
 	return cluster.EtcdParams{
 		Log: p.Log, Folder: folder, Prefix: p.Namespace,
-		Client: p.Client, Clients: clients, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password, TLS: p.TLS,
+		Client: p.Client, Clients: clients, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password,
+		TLS: p.TLS, TLSFiles: p.TLSFiles,
 		DialTimeout: p.DialTimeout, BootTimeout: p.BootTimeout, TTL: p.TTL,
 		GrantTimeout: p.GrantTimeout, RevokeTimeout: p.RevokeTimeout, SyncInterval: p.SyncInterval,
 	}

@@ -48,8 +48,9 @@ func (r *Registry) Register(ctx context.Context, i Instance, options ...Register
 	if i.ID == "" && len(e.Health.Checks) > 0 {
 		return "", fmt.Errorf("register an instance of %q: give one with health checks an ID", i.Name)
 	}
-	e.Die = func(err error) { r.lost(e.Self, err) }
-	own, err := r.enlist(e)
+	var own *cluster.Registration
+	e.Die = func(err error) { r.lose(own, err) } // never before Register
+	own, err = r.enlist(e)
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +59,7 @@ func (r *Registry) Register(ctx context.Context, i Instance, options ...Register
 		_ = own.Close(ctx) // there is nothing to deregister
 		return "", err
 	}
-	return r.enter(own), nil
+	return r.enter(own, i), nil
 }
 
 // enlist makes a registration and reserves its place.
@@ -79,9 +80,13 @@ func (r *Registry) enlist(e cluster.Enlistment) (*cluster.Registration, error) {
 	return own, err
 }
 
-// enter gives a registration its place and says its id.
-func (r *Registry) enter(own *cluster.Registration) string {
+// enter gives the registration of an instance its place and says its id. One that
+// came with its id has its place already, or was deregistered meanwhile.
+func (r *Registry) enter(own *cluster.Registration, i Instance) string {
 	at := placeOf(own)
+	if i.ID != "" {
+		return at.id
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.own[at] = own
@@ -155,14 +160,19 @@ func (r *Registry) Edit(ctx context.Context, name, id string, e cluster.Edit) er
 	return nil
 }
 
-// lost tells that an instance cannot be had again.
-func (r *Registry) lost(self *cluster.Server, err error) {
-	defer func() {
-		if p := recover(); p != nil && r.params.Log != nil {
-			r.params.Log.WithField("panic", p).WithField("stack", string(debug.Stack())).Error("the function told of a lost instance panicked")
-		}
-	}()
-	if r.params.Lost != nil {
-		r.params.Lost(self.Type, self.ID, err)
+// lose tells that an instance cannot be had again, not on the goroutine that
+// found out: whoever is told may deregister it, which waits for that one's end.
+func (r *Registry) lose(own *cluster.Registration, why error) {
+	if r.lost == nil {
+		return
 	}
+	at := placeOf(own)
+	r.group.Go("registry.lost", func(context.Context) {
+		defer func() {
+			if p := recover(); p != nil && r.log != nil {
+				r.log.WithField("panic", p).WithField("stack", string(debug.Stack())).Error("the function told of a lost instance panicked")
+			}
+		}()
+		r.lost(at.name, at.id, why)
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
@@ -18,7 +20,9 @@ var _ lifecycle.Module = (*Registry)(nil)
 // Init and Shutdown its methods may be called from any goroutine; before and
 // after they return cluster.ErrNotRunning.
 type Registry struct {
-	params   Params
+	log      logrus.FieldLogger // may be nil
+	lost     func(name, id string, err error)
+	group    *lifecycle.Group // of those told of what is lost; since Init
 	services *cluster.EtcdDiscovery
 	sources  []source // services, then game servers
 
@@ -41,13 +45,16 @@ type source struct {
 
 // New checks the parameters, all faults at once. It does no I/O and starts nothing.
 func New(p Params) (*Registry, error) {
-	clients := new(cluster.EtcdClients) // one client for both folders
+	clients := p.Clients
+	if clients == nil {
+		clients = new(cluster.EtcdClients) // one client for both folders
+	}
 	services, err := cluster.NewEtcdDiscovery(p.discovery(cluster.FolderServices, clients))
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{
-		params: p, services: services, sources: []source{{EtcdDiscovery: services}},
+		log: p.Log, lost: p.Lost, services: services, sources: []source{{EtcdDiscovery: services}},
 		ended: make(chan struct{}), own: map[place]*cluster.Registration{},
 	}
 	r.end = sync.OnceFunc(func() { close(r.ended) })
@@ -70,7 +77,10 @@ func (r *Registry) Name() string { return "registry" }
 // BootTimeout; after an error nothing is left behind. A Registry is not started
 // again after Shutdown: make another.
 func (r *Registry) Init(ctx context.Context) error {
-	if r.running.Load() || r.over() {
+	switch {
+	case r.over():
+		return errors.New("registry: it was shut down and is not started again: make another with New")
+	case r.running.Load():
 		return errors.New("registry: Init was called twice")
 	}
 	for n, s := range r.sources {
@@ -78,6 +88,7 @@ func (r *Registry) Init(ctx context.Context) error {
 			return errors.Join(err, shutdown(ctx, r.sources[:n]))
 		}
 	}
+	r.group = lifecycle.NewGroup(context.WithoutCancel(ctx))
 	r.running.Store(true)
 	return nil
 }
@@ -93,7 +104,11 @@ func (r *Registry) BeforeShutdown(ctx context.Context) { r.services.BeforeShutdo
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.running.Store(false)
 	r.end()
-	return shutdown(ctx, r.sources)
+	err := shutdown(ctx, r.sources)
+	if r.group == nil {
+		return err
+	}
+	return errors.Join(err, r.group.Stop(ctx))
 }
 
 func shutdown(ctx context.Context, sources []source) error {

@@ -379,7 +379,7 @@ func TestRegistry_OnlyWhileItRuns(t *testing.T) {
 	stop(t, r)
 	stop(t, r)
 	refuses()
-	require.ErrorContains(t, r.Init(testContext(t)), "twice")
+	require.ErrorContains(t, r.Init(testContext(t)), "make another")
 	resp, err := rawClient(t, endpoint).Get(testContext(t), "t/x/services/login/l1")
 	require.NoError(t, err)
 	require.Zero(t, resp.Count, "deregistered on the way out")
