@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -149,7 +150,7 @@ func (s *storm) calm(t testing.TB) {
 			t.Logf("after %v: %s", took.Round(time.Millisecond), why)
 		}
 	}
-	require.Empty(t, why, "seed %d", s.seed)
+	assert.Empty(t, why, "CEREUSTEST_SEED=%d; what follows may say more", s.seed)
 }
 
 // unequal says which view is not what etcd is.
@@ -174,6 +175,11 @@ func (s *storm) unequal(ctx context.Context) string {
 	}
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	for _, a := range s.actors {
+		if v := s.ledger.at(serverKey(a.serverType, a.id), revision); !v.here() || words(v.server) != words(a.life.d.Self()) {
+			return fmt.Sprintf("%s says %s, in etcd is %v", a.id, words(a.life.d.Self()), v)
+		}
+	}
 	for _, l := range s.living() {
 		snapshot := l.d.Snapshot()
 		if snapshot.Revision() != revision {
