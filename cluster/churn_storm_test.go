@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -188,18 +189,11 @@ func (s *storm) unequal(ctx context.Context) string {
 		if l.heardSeq.Load() != snapshot.Seq() {
 			return l.name + "'s listener has more to hear"
 		}
-		if why := cmpOr(differs(s.ledger, snapshot), misled(snapshot)); why != "" {
+		if why := cmp.Or(differs(s.ledger, snapshot), misled(snapshot)); why != "" {
 			return l.name + ": " + why
 		}
 	}
 	return ""
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // misled says which type has not the leader that it should have: the one set by
