@@ -91,7 +91,7 @@ func (l *life) checkReplay(f *faultList) {
 		}
 		t := toldOf(e)
 		was := leaders[e.Type]
-		if e.Token != 0 && (e.Token < tokens[e.Type] || e.Token == tokens[e.Type] && (t.id != was.id || t.reason == was.reason)) {
+		if e.Token != 0 && (e.Token < tokens[e.Type] || e.Token == tokens[e.Type] && !sameTerm(was, t)) {
 			f.addf(e.Type, e, "the token does not rise: #%d %+v", e.Seq, t)
 		}
 		if was.token == 0 && e.Token == 0 {
@@ -108,6 +108,12 @@ func (l *life) checkReplay(f *faultList) {
 			f.addf(s.ID, Event{Revision: last.Revision(), Seq: last.Seq()}, "the events lead to another %s than the view has", s.ID)
 		}
 	}
+}
+
+// sameTerm reports whether two events in a row can have one token: when all that
+// changed is that the leader is, or is not, the one set by hand. Who it is need not be known.
+func sameTerm(was, is told) bool {
+	return was.token == is.token && was.reason != is.reason && (was.id == is.id || was.id == "" || is.id == "")
 }
 
 // takeIn makes an event to those who are there, and says what is wrong with it.

@@ -27,6 +27,8 @@ type version struct {
 
 func (v *version) String() string {
 	switch {
+	case v == nil:
+		return "nothing"
 	case v.gone:
 		return fmt.Sprintf("%d delete %s", v.revision, v.key)
 	case v.server == nil && strings.HasPrefix(v.key, leadersPrefix):

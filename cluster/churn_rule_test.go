@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,15 +96,8 @@ func (s *storm) checkClaims() []string {
 	return faults
 }
 
+// leaderOf is the type of whose leader a version is.
 func leaderOf(v *version) (string, bool) {
-	u, ok := splitLeaderKey(v.key)
-	return u, ok
-}
-
-func splitLeaderKey(key string) (string, bool) {
-	if len(key) <= len(leadersPrefix) || key[:len(leadersPrefix)] != leadersPrefix {
-		return "", false
-	}
-	serverType := key[len(leadersPrefix):]
-	return serverType, ValidServerName(serverType)
+	serverType, ok := strings.CutPrefix(v.key, leadersPrefix)
+	return serverType, ok && ValidServerName(serverType)
 }

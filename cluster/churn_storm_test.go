@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -149,7 +151,7 @@ func (s *storm) calm(t testing.TB) {
 			t.Logf("after %v: %s", took.Round(time.Millisecond), why)
 		}
 	}
-	require.Empty(t, why, "seed %d", s.seed)
+	assert.Empty(t, why, "CEREUSTEST_SEED=%d; what follows may say more", s.seed)
 }
 
 // unequal says which view is not what etcd is.
@@ -174,6 +176,11 @@ func (s *storm) unequal(ctx context.Context) string {
 	}
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	for _, a := range s.actors {
+		if v := s.ledger.at(serverKey(a.serverType, a.id), revision); !v.here() || words(v.server) != words(a.life.d.Self()) {
+			return fmt.Sprintf("%s says %s, in etcd is %v", a.id, words(a.life.d.Self()), v)
+		}
+	}
 	for _, l := range s.living() {
 		snapshot := l.d.Snapshot()
 		if snapshot.Revision() != revision {
@@ -182,18 +189,11 @@ func (s *storm) unequal(ctx context.Context) string {
 		if l.heardSeq.Load() != snapshot.Seq() {
 			return l.name + "'s listener has more to hear"
 		}
-		if why := cmpOr(differs(s.ledger, snapshot), misled(snapshot)); why != "" {
+		if why := cmp.Or(differs(s.ledger, snapshot), misled(snapshot)); why != "" {
 			return l.name + ": " + why
 		}
 	}
 	return ""
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // misled says which type has not the leader that it should have: the one set by

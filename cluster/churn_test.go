@@ -32,6 +32,9 @@ const (
 // It has the machine to itself, for others' sake.
 func TestChurn_TheViewsTellEtcdsHistory(t *testing.T) { //nolint:paralleltest // see above
 	seed, length := stormSeed(t), stormLength(t)
+	if end, ok := t.Deadline(); ok && time.Until(end) < length+time.Minute {
+		require.FailNow(t, "there is no time for it", "use -timeout=%v", 2*length)
+	}
 	t.Logf("CEREUSTEST_SEED=%d, %v of churn", seed, length)
 	s := newStorm(t, seed)
 	began := time.Now()
