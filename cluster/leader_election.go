@@ -65,7 +65,8 @@ func (e *election) run(ctx context.Context) {
 func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	self, heir := claimOf(e.reg.Self()), seen.heir(e.reg.Self().Type)
 	state := seen.leaders[e.reg.Self().Type]
-	leads, should := state.holder == self, heir != nil && claimOf(heir) == self
+	known, should := state.holder == self, heir != nil && claimOf(heir) == self
+	leads := known && state.lease == e.reg.lease.id() // else the view has yet to hear that the last lease ended
 	if !leads || !e.reg.Registered() {
 		e.end()
 	}
@@ -73,12 +74,12 @@ func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	case !e.reg.Registered():
 		return 0 // until it arrived
 	case leads && should:
-		e.begin(ctx, state.token)
+		e.begin(ctx, state)
 		return e.reg.lease.left()
 	case leads:
 		e.finish(ctx, taskPatience)
 		return e.vote(ctx, heir, state)
-	case should && state.holder == claim{}:
+	case should && (known || state.holder == claim{}):
 		return e.vote(ctx, heir, state)
 	}
 	return 0
@@ -110,19 +111,23 @@ func (s *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (b
 }
 
 // begin starts a term unless it has begun already, or the registration ends: then
-// part has ended the last term, or waits for the lock to do so.
-func (e *election) begin(ctx context.Context, token int64) {
+// part has ended the last term, or waits for the lock to do so. A term with
+// another token is over, even if nobody noticed who led in between.
+func (e *election) begin(ctx context.Context, l leadership) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.reg.Registered() || e.term.holds() && e.term.token == token {
+	if !e.reg.Registered() {
 		return
 	}
-	e.term = newTerm(ctx, token, &e.reg.lease)
-	if e.begun != nil {
+	if !e.term.holds() || e.term.token != l.token {
+		e.term.stop()
+		e.term = newTerm(ctx, l, &e.reg.lease)
+		e.log.WithField("token", l.token).Info("this server leads its type")
+	}
+	if e.begun != nil { // also for who could not enter while the lease was in doubt
 		close(e.begun)
 		e.begun = nil
 	}
-	e.log.WithField("token", token).Info("this server leads its type")
 }
 
 // current is the latest term, nil before the first, and a channel that is closed

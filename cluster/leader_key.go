@@ -35,6 +35,7 @@ func claimOf(s *Server) claim { return claim{ID: s.ID, Nonce: s.Nonce} }
 // leading is what one of the keys says.
 type leading struct {
 	claim    claim
+	lease    clientv3.LeaseID
 	revision int64 // 0 when the key is gone
 	wanted   bool
 }
@@ -57,7 +58,7 @@ func readLeading(pair *mvccpb.KeyValue) (update, bool) {
 		return update{}, false
 	}
 	serverType, wanted := strings.CutSuffix(serverType, wantedSuffix)
-	l := &leading{wanted: wanted}
+	l := &leading{wanted: wanted, lease: clientv3.LeaseID(pair.Lease)}
 	if pair.Version > 0 { // else it was deleted
 		l.revision = pair.ModRevision
 	}

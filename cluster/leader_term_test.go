@@ -14,7 +14,7 @@ func TestTerm_NoTaskBeginsInOneThatEnds(t *testing.T) {
 	t.Parallel()
 	lease := &leaseTerm{born: time.Now()}
 	lease.confirmed(1, time.Now(), time.Minute)
-	over := newTerm(context.Background(), 7, lease)
+	over := newTerm(context.Background(), leadership{token: 7, lease: 1}, lease)
 	require.True(t, over.enter())
 	over.end(ErrLeadershipLost) // as the first thing that finish does
 	require.False(t, over.enter())
