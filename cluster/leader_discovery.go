@@ -90,7 +90,8 @@ func (d *EtcdDiscovery) awaitLeader(ctx context.Context, serverType, id string) 
 // leads, RunAsLeader returns its result (a panic is an error); after a loss it
 // waits to lead again. It returns when ctx ends, too.
 //
-// Leadership is handed on when fn has returned, or 5 s after it was cancelled.
+// Leadership is handed on when fn has returned, or 5 s after it was cancelled; when
+// this server leaves the cluster, three quarters of RevokeTimeout after, if that is less.
 // A leader that is cut off from etcd is cancelled before its lease can end there.
 func (d *EtcdDiscovery) RunAsLeader(ctx context.Context, serverType string, fn func(ctx context.Context, token int64) error) error {
 	run := d.link.Load()

@@ -38,7 +38,7 @@ type election struct {
 func newElection(reg *Registration, v *view) *election {
 	e := &election{reg: reg, view: v, log: reg.log, wake: make(chan struct{}, 1), pauses: newPauses(firstElection, lastElection)}
 	reg.arrived = func() { signal(e.wake) }
-	reg.parting = e.part
+	reg.parting, reg.parted = e.end, e.part
 	return e
 }
 
@@ -160,5 +160,5 @@ func (e *election) finish(ctx context.Context, patience time.Duration) {
 
 // part lets the tasks end before the lease is given back.
 func (e *election) part(ctx context.Context) {
-	e.finish(ctx, max(min(taskPatience, e.reg.lease.left()), 0))
+	e.finish(ctx, taskPatience)
 }

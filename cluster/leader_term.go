@@ -85,11 +85,10 @@ func (t *term) finish(ctx context.Context, patience time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-t.noTask:
-		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
+	return isClosed(t.noTask)
 }
 
 // errTermOver says that a task was cancelled because its term was over.

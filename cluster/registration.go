@@ -29,8 +29,10 @@ type Registration struct {
 	// arrived is told when the key is put and the lease is known to last, also after
 	// a renewal that came too late to be certain of that all the time.
 	arrived func()
-	// parting is told before the lease is given back.
-	parting func(ctx context.Context)
+	// parting is told that the lease will be given back, and parted is called before
+	// that and returns when that may be done.
+	parting func()
+	parted  func(ctx context.Context)
 	// troubled is told when etcd refused something.
 	troubled func()
 	// closed is told that Close is done.
@@ -66,7 +68,8 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		knows:    func() int64 { return 0 },
 		wrote:    func(int64, int64) {},
 		arrived:  func() {},
-		parting:  func(context.Context) {},
+		parting:  func() {},
+		parted:   func(context.Context) {},
 		troubled: func() {},
 		closed:   func() {},
 		mailbox:  commandBox{commands: make(chan command)},

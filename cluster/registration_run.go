@@ -343,17 +343,35 @@ func (r *Registration) leave(ctx context.Context) error {
 	r.held.Store(false)
 	r.lost.Store(false)
 	r.said.failed(nil) // it is said when the server registers again
-	r.parting(ctx)
-	lease := r.lease.over()
+	r.parting()
 	defer r.sweep(ctx)
+	lease := r.lease.id()
 	if lease == 0 {
 		return nil
 	}
-	said, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout/2)
-	defer cancel()
-	errLeave := r.key.leave(said, r.Self(), lease)
+	errLeave := r.farewell(ctx, lease)
+	r.await(ctx)
+	r.lease.over()
 	_, errRevoke := r.store.lease.Revoke(ctx, lease)
 	return errors.Join(unlessGone(errLeave), unlessGone(errRevoke))
+}
+
+// farewell says that this server left, which takes it out of every list.
+func (r *Registration) farewell(ctx context.Context, lease clientv3.LeaseID) error {
+	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout/2)
+	defer cancel()
+	return r.key.leave(ctx, r.Self(), lease)
+}
+
+// await waits for what stands on the lease to end, in time to give it back.
+func (r *Registration) await(ctx context.Context) {
+	left := r.lease.left()
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline)*3/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	r.parted(ctx)
 }
 
 // attempt runs fn with a context that also ends when a command comes, or with
