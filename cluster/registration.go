@@ -130,7 +130,12 @@ func (r *Registration) Register(ctx context.Context) error {
 func (r *Registration) Deregister(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout)
 	defer cancel()
-	return r.do(ctx, command{kind: cmdDeregister})
+	err := r.do(ctx, command{kind: cmdDeregister})
+	if err != nil { // perhaps it was not heard
+		r.wanted.Store(false)
+		signal(r.wake)
+	}
+	return err
 }
 
 func (r *Registration) do(ctx context.Context, cmd command) error {
@@ -189,7 +194,7 @@ func signal(c chan<- struct{}) {
 // end deregisters, also when ctx has ended already: then there is a moment left
 // for it. It reports whether there was anything to do.
 func (r *Registration) end(ctx context.Context) bool {
-	if !r.wanted.Load() {
+	if !r.wanted.Load() && !r.held.Load() {
 		return false
 	}
 	ctx, cancel := withLastWords(ctx)

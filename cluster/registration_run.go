@@ -29,16 +29,26 @@ func (r *Registration) run(ctx context.Context) {
 	defer r.renewals.close()
 	for ctx.Err() == nil {
 		switch {
-		case r.held.Load() && r.ill.Load():
+		case r.held.Load() && (r.ill.Load() || !r.wanted.Load()):
 			r.stepAside(ctx)
 		case r.held.Load():
 			r.hold(ctx)
 		case r.wanted.Load() && !r.ill.Load() && !r.parked():
 			r.seek(ctx)
 		default:
+			r.excuse()
 			r.rest(ctx, nil)
 		}
 	}
+}
+
+// excuse answers a Register that there is no attempt for: the server's health
+// checks fail, or a Deregister came that was not waited for.
+func (r *Registration) excuse() {
+	if !r.wanted.Load() {
+		r.answer(errDeregistered)
+	}
+	r.answer(nil)
 }
 
 // parked reports whether the server is paused, so that its key comes back only
@@ -327,19 +337,19 @@ func (r *Registration) handleRegister(cmd command) {
 	}
 }
 
-// stepAside takes a server whose health checks fail out of the list. It stays
-// wanted, and comes back when they pass.
+// stepAside takes a server whose health checks fail out of the list, which stays
+// wanted and comes back when they pass, or one that is not wanted any more.
 func (r *Registration) stepAside(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout)
 	defer cancel()
 	if err := r.leave(ctx); err != nil {
-		r.log.WithError(err).Warn("an unhealthy server could not leave in time, its lease will run out")
+		r.log.WithError(err).Warn("this server could not leave the list in time, its lease will run out")
 	}
 }
 
 // leave says that this server left and gives the lease back, which deletes the key.
 func (r *Registration) leave(ctx context.Context) error {
-	r.answer(errors.New("register: the server was deregistered meanwhile"))
+	r.answer(errDeregistered)
 	r.held.Store(false)
 	r.lost.Store(false)
 	r.said.failed(nil) // it is said when the server registers again
