@@ -147,17 +147,17 @@ func (r *Registration) do(ctx context.Context, cmd command) error {
 // the edit itself the edit stays a wish: it is written as soon as etcd answers.
 // Edit does not look at IfRevision: that is EditServer's.
 func (r *Registration) Edit(ctx context.Context, e Edit) error {
-	done, err := r.said.edit(e)
+	writing, err := r.said.edit(e)
 	if err != nil {
 		return err
 	}
 	signal(r.wake)
-	if !r.held.Load() {
+	if writing == nil || !r.held.Load() {
 		return nil
 	}
 	select {
-	case err := <-done:
-		return err
+	case <-writing.done:
+		return writing.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-r.group.Context().Done():
