@@ -126,6 +126,12 @@ func (k *ownKey) ours(held *mvccpb.KeyValue) (*Server, bool) {
 	return s, ok
 }
 
+// says reports whether the key says what the server does.
+func (k *ownKey) says(held *mvccpb.KeyValue, self *Server) bool {
+	s, ok := k.ours(held)
+	return ok && s.says(k.folder.plain(self))
+}
+
 // clear returns when the key is missing or ours. While another process holds it,
 // it waits for that one's lease to run out; when the holder turns out to be
 // alive the error is ErrIDTaken.

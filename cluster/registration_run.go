@@ -108,7 +108,7 @@ func (r *Registration) lose(reason string) {
 }
 
 // restore puts the key again when it is missing or not as it should be, and
-// takes over what somebody edited in it.
+// takes over what somebody edited in it, as far as an Edit could.
 func (r *Registration) restore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.holdTime())
 	defer cancel()
@@ -119,7 +119,7 @@ func (r *Registration) restore(ctx context.Context) error {
 	if held == nil && r.parked() {
 		return rpctypes.ErrLeaseNotFound // as good as lost
 	}
-	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() {
+	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() && r.key.says(held, r.Self()) {
 		return nil
 	}
 	return r.write(ctx, r.lease.id())
@@ -262,6 +262,16 @@ func (r *Registration) giveUp(ctx context.Context, why error) {
 		return
 	}
 	r.log.WithError(why).Error("this server cannot be registered any more")
+	r.die(why)
+}
+
+// die tells the app, whose panic is survived.
+func (r *Registration) die(why error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.WithField("panic", p).Error("Die of service discovery panicked")
+		}
+	}()
 	r.params.Die(why)
 }
 
