@@ -65,7 +65,9 @@ func TestDie_Panics(t *testing.T) {
 	other := backend("self")
 	other.Nonce = "other"
 	put(t, operator, other) // under no lease: somebody who lives
-	require.ErrorIs(t, <-died, ErrIDTaken)
+	why := <-died
+	require.ErrorIs(t, why, ErrIDTaken)
+	require.ErrorContains(t, why, "delete it")
 	eventually(t, func() bool { return !d.Registered() }, "given up")
 	require.NoError(t, d.Deregister(testContext(t)), "it still answers")
 }
