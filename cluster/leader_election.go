@@ -107,7 +107,8 @@ func (s *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (b
 		return err == nil && txn.Succeeded, err
 	}
 	key := leaderKey(heir.Type)
-	return s.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
+	done, err := s.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
+	return done != 0, err
 }
 
 // begin starts a term unless it has begun already, or the registration ends: then
