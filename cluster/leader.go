@@ -12,6 +12,8 @@ type Leader struct {
 	Type, ID string
 	// Token is the fencing token: it rises with each change of the type's leader, so
 	// that what a former one still writes can be told and refused.
+	// It is a revision of etcd: where etcd loses its history (an old backup, an empty
+	// disk), what remembers the highest token has to be told to forget it.
 	Token int64
 	// ByHand: it was chosen by an operator, not by its age.
 	ByHand bool
