@@ -12,9 +12,15 @@ type announcement struct {
 
 	mu      sync.Mutex // guards what follows
 	base    *Server
-	sent    Edit // being written
-	next    Edit // to be written after that
-	waiting []chan error
+	sent    Edit     // being written
+	next    Edit     // to be written after that
+	writing *writing // what those wait for whose edits are not there yet; nil when nobody does
+}
+
+// writing is the writing of some edits.
+type writing struct {
+	done chan struct{} // closed when err is set
+	err  error
 }
 
 func newAnnouncement(self *Server) *announcement {
@@ -23,9 +29,9 @@ func newAnnouncement(self *Server) *announcement {
 	return a
 }
 
-// edit notes an edit. The channel, which has room, is told when it was written
-// or could not be.
-func (a *announcement) edit(e Edit) (<-chan error, error) {
+// edit notes an edit. What it returns is done when the edit was written or could
+// not be; nil means that etcd has it.
+func (a *announcement) edit(e Edit) (*writing, error) {
 	if err := e.validate(); err != nil {
 		return nil, err
 	}
@@ -35,15 +41,15 @@ func (a *announcement) edit(e Edit) (<-chan error, error) {
 	if err := next.fits(); err != nil {
 		return nil, err
 	}
-	done := make(chan error, 1)
 	if next.equal(a.current.Load()) && a.sent.empty() && a.next.empty() {
-		done <- nil // etcd has it
-		return done, nil
+		return nil, nil
 	}
-	a.next = a.next.then(e)
+	a.next = a.next.then(e.clone())
 	a.current.Store(next)
-	a.waiting = append(a.waiting, done)
-	return done, nil
+	if a.writing == nil {
+		a.writing = &writing{done: make(chan struct{})}
+	}
+	return a.writing, nil
 }
 
 // dirty reports whether there is something to write.
@@ -79,10 +85,11 @@ func (a *announcement) failed(err error) {
 }
 
 func (a *announcement) answer(err error) {
-	for _, done := range a.waiting {
-		done <- err
+	if a.writing != nil {
+		a.writing.err = err
+		close(a.writing.done)
+		a.writing = nil
 	}
-	a.waiting = nil
 }
 
 // name gives a server without an id one.

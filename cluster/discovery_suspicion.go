@@ -53,6 +53,9 @@ func (h *hints) take() map[string]hint {
 }
 
 func (v *view) suspect(id string) {
+	if v.self != nil && id == v.self.ID {
+		return // it is the one who knows that it is there
+	}
 	if s, ok := v.current.Load().Server(id); ok && present(s) {
 		v.hints.push(hint{run: s, lost: true})
 	}
@@ -132,8 +135,8 @@ func earlier(a, b time.Time) time.Time {
 // Suspect says that calls to a server found nobody there. This process's view
 // then has it as StateSuspect and gives it no work, until Trust, or a new run of
 // it, ends that; of a server that does not tell its load (constants.CapLoad) also
-// 5 s without another Suspect. Nobody else is told. An id that is not present is
-// ignored. It never blocks and may be called from anywhere.
+// 5 s without another Suspect. Nobody else is told. An id that is not present, or
+// this server's own, is ignored. It never blocks and may be called from anywhere.
 func (d *EtcdDiscovery) Suspect(id string) { d.view.suspect(id) }
 
 // Trust says that a server was heard of, which ends what Suspect began. It never

@@ -79,6 +79,20 @@ func (e Edit) of(s *Server) *Server {
 	return next
 }
 
+// clone is a copy that shares nothing with e.
+func (e Edit) clone() Edit {
+	if e.Weight != nil {
+		e.Weight = new(*e.Weight)
+	}
+	e.Metadata = maps.Clone(e.Metadata)
+	for key, value := range e.Metadata {
+		if value != nil {
+			e.Metadata[key] = new(*value)
+		}
+	}
+	return e
+}
+
 // then is the one edit that does what e and after it later do.
 func (e Edit) then(later Edit) Edit {
 	both := Edit{State: cmp.Or(later.State, e.State), Weight: cmp.Or(later.Weight, e.Weight)}

@@ -126,6 +126,12 @@ func (k *ownKey) ours(held *mvccpb.KeyValue) (*Server, bool) {
 	return s, ok
 }
 
+// says reports whether the key says what the server does.
+func (k *ownKey) says(held *mvccpb.KeyValue, self *Server) bool {
+	s, ok := k.ours(held)
+	return ok && s.says(k.folder.plain(self))
+}
+
 // clear returns when the key is missing or ours. While another process holds it,
 // it waits for that one's lease to run out; when the holder turns out to be
 // alive the error is ErrIDTaken.
@@ -141,6 +147,9 @@ func (k *ownKey) clear(ctx context.Context) error {
 		}
 		if _, ok := k.ours(held); ok {
 			return nil
+		}
+		if held.Lease == 0 {
+			return fmt.Errorf("etcd key %q: %w, or was put by hand: no lease bounds it; when nobody uses it, delete it", k.key, ErrIDTaken)
 		}
 		left, err := k.timeToLive(ctx, held)
 		if err != nil {
@@ -177,9 +186,6 @@ type reading struct {
 }
 
 func (k *ownKey) timeToLive(ctx context.Context, held *mvccpb.KeyValue) (reading, error) {
-	if held.Lease == 0 {
-		return reading{}, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	asked := time.Now()
@@ -205,13 +211,10 @@ type holder struct {
 const expirySlack = 1500 * time.Millisecond
 
 // alive takes one more look and reports whether the process certainly lives: it
-// has a key that no lease bounds, put the key under another lease, or renewed
-// the lease. That the key was written is no sign: operators edit it, too.
+// put the key under another lease, or renewed the lease. That the key was written
+// is no sign: operators edit it, too.
 func (h *holder) alive(held *mvccpb.KeyValue, left reading) bool {
-	switch {
-	case held.Lease == 0:
-		return true
-	case h.lease == 0, left.term != h.term && left.ttl >= 0: // a new leader of etcd gives every lease its full time again
+	if h.lease == 0 || left.term != h.term && left.ttl >= 0 { // a new leader of etcd gives every lease its full time again
 		*h = holder{lease: held.Lease, term: left.term, latest: left.answered.Add(left.ttl + time.Second)}
 		return false
 	}

@@ -1,6 +1,10 @@
 package cluster
 
-import "github.com/cereus-game/cereus/constants"
+import (
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/constants"
+)
 
 // Leader is the server of a type that does what only one of them may do: the
 // longest registered of those that may be given work, or the one set by hand.
@@ -8,6 +12,8 @@ type Leader struct {
 	Type, ID string
 	// Token is the fencing token: it rises with each change of the type's leader, so
 	// that what a former one still writes can be told and refused.
+	// It is a revision of etcd: where etcd loses its history (an old backup, an empty
+	// disk), what remembers the highest token has to be told to forget it.
 	Token int64
 	// ByHand: it was chosen by an operator, not by its age.
 	ByHand bool
@@ -17,10 +23,10 @@ type Leader struct {
 type leadership struct {
 	serverType string
 	holder     claim
-	token      int64 // the revision of the holder's key; 0 when there is none
-	lease      int64 // that the holder's key is under
-	wanted     claim // set by hand
-	asked      int64 // the revision of its key; 0 when there is none
+	lease      clientv3.LeaseID // of the holder's key
+	token      int64            // the revision of the holder's key; 0 when there is none
+	wanted     claim            // set by hand
+	asked      int64            // the revision of its key; 0 when there is none
 }
 
 func (l leadership) empty() bool { return l.token == 0 && l.asked == 0 }
@@ -36,7 +42,7 @@ func (l leadership) leader() Leader {
 func (l leadership) updates(serverType string) []update {
 	var all []update
 	if l.token != 0 {
-		all = append(all, update{serverType: serverType, revision: l.token, leading: &leading{claim: l.holder, revision: l.token, lease: l.lease}})
+		all = append(all, update{serverType: serverType, revision: l.token, leading: &leading{claim: l.holder, lease: l.lease, revision: l.token}})
 	}
 	if l.asked != 0 {
 		all = append(all, update{serverType: serverType, revision: l.asked, leading: &leading{claim: l.wanted, revision: l.asked, wanted: true}})
@@ -52,7 +58,7 @@ func (v *view) lead(u update, verdicts map[string]*verdict, place int) {
 	if u.leading.wanted {
 		l.wanted, l.asked = u.leading.claim, u.leading.revision
 	} else {
-		l.holder, l.token, l.lease = u.leading.claim, u.leading.revision, u.leading.lease
+		l.holder, l.lease, l.token = u.leading.claim, u.leading.lease, u.leading.revision
 	}
 	v.leaders[u.serverType] = l
 	if l.empty() {

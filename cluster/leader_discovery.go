@@ -27,7 +27,8 @@ func (d *EtcdDiscovery) IsLeader() bool {
 // SetLeader makes a server the leader of its type for as long as it is in the
 // cluster, and returns when it is; while it may not be given work, another one
 // leads. With id "" the longest registered one leads again. The leader there is
-// ends its tasks first, which may take some seconds. ErrServerUnknown: there is
+// ends its tasks first, which may take some seconds; it is an error when the choice
+// is undone meanwhile. ErrServerUnknown: there is
 // no such server of the type; ErrUnfit: it cannot lead, or not in its state.
 func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) error {
 	run := d.link.Load()
@@ -57,26 +58,35 @@ func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) er
 	switch {
 	case err != nil:
 		return err
-	case !chosen:
+	case chosen == 0:
 		return fmt.Errorf("server %q of type %q: %w any more", id, serverType, ErrServerUnknown)
 	}
-	return d.awaitLeader(ctx, serverType, id)
+	return d.awaitLeader(ctx, s, chosen)
 }
 
-func (d *EtcdDiscovery) awaitLeader(ctx context.Context, serverType, id string) error {
+// awaitLeader returns when the server that was chosen at a revision leads, or
+// its choice is over.
+func (d *EtcdDiscovery) awaitLeader(ctx context.Context, s *Server, revision int64) error {
 	run := d.link.Load()
 	if run == nil {
 		return ErrNotRunning
 	}
 	for {
 		seen, news := d.view.next()
-		if l, _ := seen.Leader(serverType); l.ID == id {
+		state := seen.leaders[s.Type]
+		switch {
+		case state.holder == claimOf(s):
 			return nil
+		case seen.revision < revision: // it does not know of the choice yet
+		case state.asked == 0:
+			return fmt.Errorf("server %q was chosen and is not any more: it left, or somebody undid it", s.ID)
+		case state.wanted != claimOf(s):
+			return fmt.Errorf("server %q was chosen, but then somebody chose another: %q", s.ID, state.wanted.ID)
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return fmt.Errorf("server %q is chosen but does not lead yet: %w", id, context.Cause(ctx))
+			return fmt.Errorf("server %q is chosen but does not lead yet: %w", s.ID, context.Cause(ctx))
 		case <-run.group.Context().Done():
 			return ErrNotRunning
 		}
@@ -90,7 +100,8 @@ func (d *EtcdDiscovery) awaitLeader(ctx context.Context, serverType, id string) 
 // leads, RunAsLeader returns its result (a panic is an error); after a loss it
 // waits to lead again. It returns when ctx ends, too.
 //
-// Leadership is handed on when fn has returned, or 5 s after it was cancelled.
+// Leadership is handed on when fn has returned, or 5 s after it was cancelled; when
+// this server leaves the cluster, three quarters of RevokeTimeout after, if that is less.
 // A leader that is cut off from etcd is cancelled before its lease can end there.
 func (d *EtcdDiscovery) RunAsLeader(ctx context.Context, serverType string, fn func(ctx context.Context, token int64) error) error {
 	run := d.link.Load()

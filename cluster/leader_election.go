@@ -38,7 +38,7 @@ type election struct {
 func newElection(reg *Registration, v *view) *election {
 	e := &election{reg: reg, view: v, log: reg.log, wake: make(chan struct{}, 1), pauses: newPauses(firstElection, lastElection)}
 	reg.arrived = func() { signal(e.wake) }
-	reg.parting = e.part
+	reg.parting, reg.parted = e.end, e.part
 	return e
 }
 
@@ -65,10 +65,8 @@ func (e *election) run(ctx context.Context) {
 func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	self, heir := claimOf(e.reg.Self()), seen.heir(e.reg.Self().Type)
 	state := seen.leaders[e.reg.Self().Type]
-	// A key under another lease is of a former registration of this run. It may be
-	// gone by now, and somebody else lead.
-	holds := state.holder == self
-	leads, should := holds && e.reg.lease.is(state.lease), heir != nil && claimOf(heir) == self
+	known, should := state.holder == self, heir != nil && claimOf(heir) == self
+	leads := known && state.lease == e.reg.lease.id() // else the view has yet to hear that the last lease ended
 	if !leads || !e.reg.Registered() {
 		e.end()
 	}
@@ -78,10 +76,10 @@ func (e *election) step(ctx context.Context, seen *Snapshot) time.Duration {
 	case leads && should:
 		e.begin(ctx, state)
 		return e.reg.lease.left()
-	case holds:
-		e.finish(ctx, taskPatience)
+	case should && (known || state.holder == claim{}):
 		return e.vote(ctx, heir, state)
-	case should && state.holder == claim{}:
+	case known:
+		e.finish(ctx, taskPatience)
 		return e.vote(ctx, heir, state)
 	}
 	return 0
@@ -109,23 +107,28 @@ func (s *etcdStore) elect(ctx context.Context, heir *Server, seen leadership) (b
 		return err == nil && txn.Succeeded, err
 	}
 	key := leaderKey(heir.Type)
-	return s.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
+	done, err := s.claimFor(ctx, key, heir, clientv3.Compare(clientv3.ModRevision(key), "=", seen.token))
+	return done != 0, err
 }
 
 // begin starts a term unless it has begun already, or the registration ends: then
-// part has ended the last term, or waits for the lock to do so.
-func (e *election) begin(ctx context.Context, seen leadership) {
+// part has ended the last term, or waits for the lock to do so. A term with
+// another token is over, even if nobody noticed who led in between.
+func (e *election) begin(ctx context.Context, l leadership) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.reg.Registered() || !e.reg.lease.is(seen.lease) || e.term.holds() && e.term.token == seen.token {
+	if !e.reg.Registered() {
 		return
 	}
-	e.term = newTerm(ctx, seen, &e.reg.lease)
-	if e.begun != nil {
+	if !e.term.holds() || e.term.token != l.token {
+		e.term.stop()
+		e.term = newTerm(ctx, l, &e.reg.lease)
+		e.log.WithField("token", l.token).Info("this server leads its type")
+	}
+	if e.begun != nil { // also for who could not enter while the lease was in doubt
 		close(e.begun)
 		e.begun = nil
 	}
-	e.log.WithField("token", seen.token).Info("this server leads its type")
 }
 
 // current is the latest term, nil before the first, and a channel that is closed
@@ -158,5 +161,5 @@ func (e *election) finish(ctx context.Context, patience time.Duration) {
 
 // part lets the tasks end before the lease is given back.
 func (e *election) part(ctx context.Context) {
-	e.finish(ctx, max(min(taskPatience, e.reg.lease.left()), 0))
+	e.finish(ctx, taskPatience)
 }

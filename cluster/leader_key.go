@@ -35,8 +35,8 @@ func claimOf(s *Server) claim { return claim{ID: s.ID, Nonce: s.Nonce} }
 // leading is what one of the keys says.
 type leading struct {
 	claim    claim
+	lease    clientv3.LeaseID
 	revision int64 // 0 when the key is gone
-	lease    int64 // that the key is under
 	wanted   bool
 }
 
@@ -58,9 +58,9 @@ func readLeading(pair *mvccpb.KeyValue) (update, bool) {
 		return update{}, false
 	}
 	serverType, wanted := strings.CutSuffix(serverType, wantedSuffix)
-	l := &leading{wanted: wanted}
+	l := &leading{wanted: wanted, lease: clientv3.LeaseID(pair.Lease)}
 	if pair.Version > 0 { // else it was deleted
-		l.revision, l.lease = pair.ModRevision, pair.Lease
+		l.revision = pair.ModRevision
 	}
 	if pair.Lease == 0 || len(pair.Value) > maxServerValue || json.Unmarshal(pair.Value, &l.claim) != nil || !ValidServerName(l.claim.ID) {
 		l.claim = claim{}
@@ -69,24 +69,25 @@ func readLeading(pair *mvccpb.KeyValue) (update, bool) {
 }
 
 // claimFor puts a claim of a server in one of the leader's keys, under its lease,
-// if it still is the run that is known and cond holds. It reports whether that was so.
-func (s *etcdStore) claimFor(ctx context.Context, key string, who *Server, cond ...clientv3.Cmp) (bool, error) {
+// if it still is the run that is known and cond holds. It returns the revision of
+// the claim; 0 when that was not so.
+func (s *etcdStore) claimFor(ctx context.Context, key string, who *Server, cond ...clientv3.Cmp) (int64, error) {
 	own := serverKey(who.Type, who.ID)
 	resp, err := s.kv.Get(ctx, own)
 	if err != nil || len(resp.Kvs) == 0 || resp.Kvs[0].CreateRevision != who.Epoch || resp.Kvs[0].Lease == 0 {
-		return false, err
+		return 0, err
 	}
 	value, err := json.Marshal(claimOf(who))
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	lease := clientv3.LeaseID(resp.Kvs[0].Lease)
 	txn, err := s.kv.Txn(ctx).
 		If(append(cond, clientv3.Compare(clientv3.CreateRevision(own), "=", who.Epoch), clientv3.Compare(clientv3.LeaseValue(own), "=", lease))...).
 		Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).
 		Commit()
-	if err != nil {
-		return false, err
+	if err != nil || !txn.Succeeded {
+		return 0, err
 	}
-	return txn.Succeeded, nil
+	return txn.Header.Revision, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // ErrLeadershipLost is the cause with which RunAsLeader cancels its task.
@@ -17,7 +19,7 @@ type term struct {
 	ctx   context.Context // done when the term is over
 	end   context.CancelCauseFunc
 	lease *leaseTerm
-	id    int64 // of the lease that the term stands on
+	under clientv3.LeaseID // what it stands on: a later lease is another's term
 
 	mu     sync.Mutex // guards what follows
 	tasks  int
@@ -25,24 +27,21 @@ type term struct {
 	noTask chan struct{} // closed when the term has ended and no task runs
 }
 
-func newTerm(ctx context.Context, seen leadership, lease *leaseTerm) *term {
-	t := &term{token: seen.token, id: seen.lease, lease: lease, noTask: make(chan struct{})}
+func newTerm(ctx context.Context, l leadership, lease *leaseTerm) *term {
+	t := &term{token: l.token, under: l.lease, lease: lease, noTask: make(chan struct{})}
 	t.ctx, t.end = context.WithCancelCause(ctx)
 	return t
 }
 
 // holds reports whether the term certainly goes on: the lease that it stands on
 // has not run out by this process's own clock.
-func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.stands() }
-
-// stands reports whether the lease is valid and still the one of the term.
-func (t *term) stands() bool { return t.lease.valid() && t.lease.is(t.id) }
+func (t *term) holds() bool { return t != nil && t.ctx.Err() == nil && t.lease.lasts(t.under) }
 
 // enter counts a task in, unless the term is over or about to be.
 func (t *term) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended || t.ctx.Err() != nil || !t.stands() {
+	if t.ended || t.ctx.Err() != nil || !t.lease.lasts(t.under) {
 		return false
 	}
 	t.tasks++
@@ -70,20 +69,26 @@ func (t *term) close() {
 	}
 }
 
+// stop ends the term, if there is one.
+func (t *term) stop() {
+	if t != nil {
+		t.close()
+		t.end(ErrLeadershipLost) // after it was closed: whoever returns now does not enter again
+	}
+}
+
 // finish ends the term and waits until no task runs, as far as patience allows.
 // It reports whether none does.
 func (t *term) finish(ctx context.Context, patience time.Duration) bool {
-	t.close()
-	t.end(ErrLeadershipLost) // after it was closed: whoever returns now does not enter again
+	t.stop()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-t.noTask:
-		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
+	return isClosed(t.noTask)
 }
 
 // errTermOver says that a task was cancelled because its term was over.

@@ -29,8 +29,10 @@ type Registration struct {
 	// arrived is told when the key is put and the lease is known to last, also after
 	// a renewal that came too late to be certain of that all the time.
 	arrived func()
-	// parting is told before the lease is given back.
-	parting func(ctx context.Context)
+	// parting is told that the lease will be given back, and parted is called before
+	// that and returns when that may be done.
+	parting func()
+	parted  func(ctx context.Context)
 	// troubled is told when etcd refused something.
 	troubled func()
 	// closed is told that Close is done.
@@ -66,7 +68,8 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		knows:    func() int64 { return 0 },
 		wrote:    func(int64, int64) {},
 		arrived:  func() {},
-		parting:  func(context.Context) {},
+		parting:  func() {},
+		parted:   func(context.Context) {},
 		troubled: func() {},
 		closed:   func() {},
 		mailbox:  commandBox{commands: make(chan command)},
@@ -127,7 +130,12 @@ func (r *Registration) Register(ctx context.Context) error {
 func (r *Registration) Deregister(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout)
 	defer cancel()
-	return r.do(ctx, command{kind: cmdDeregister})
+	err := r.do(ctx, command{kind: cmdDeregister})
+	if err != nil { // perhaps it was not heard
+		r.wanted.Store(false)
+		signal(r.wake)
+	}
+	return err
 }
 
 func (r *Registration) do(ctx context.Context, cmd command) error {
@@ -139,17 +147,17 @@ func (r *Registration) do(ctx context.Context, cmd command) error {
 // the edit itself the edit stays a wish: it is written as soon as etcd answers.
 // Edit does not look at IfRevision: that is EditServer's.
 func (r *Registration) Edit(ctx context.Context, e Edit) error {
-	done, err := r.said.edit(e)
+	writing, err := r.said.edit(e)
 	if err != nil {
 		return err
 	}
 	signal(r.wake)
-	if !r.held.Load() {
+	if writing == nil || !r.held.Load() {
 		return nil
 	}
 	select {
-	case err := <-done:
-		return err
+	case <-writing.done:
+		return writing.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-r.group.Context().Done():
@@ -186,7 +194,7 @@ func signal(c chan<- struct{}) {
 // end deregisters, also when ctx has ended already: then there is a moment left
 // for it. It reports whether there was anything to do.
 func (r *Registration) end(ctx context.Context) bool {
-	if !r.wanted.Load() {
+	if !r.wanted.Load() && !r.held.Load() {
 		return false
 	}
 	ctx, cancel := withLastWords(ctx)

@@ -9,6 +9,9 @@ import (
 // errInterrupted ends an attempt because a command came.
 var errInterrupted = errors.New("interrupted by a command")
 
+// errDeregistered is what a Register gets that a Deregister overtook.
+var errDeregistered = errors.New("register: the server was deregistered meanwhile")
+
 type commandKind int
 
 const (

@@ -35,6 +35,10 @@ type leaseTerm struct {
 
 func (l *leaseTerm) valid() bool { return l.left() > 0 }
 
+// lasts reports whether this lease, and not another one, is valid. It asks for
+// the time first: a later lease's comes after its id.
+func (l *leaseTerm) lasts(id clientv3.LeaseID) bool { return l.valid() && l.id() == id }
+
 // confirmed notes a grant or renewal that was sent at the given time, and
 // reports whether the lease was not certain to last until now.
 func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Duration) (late bool) {
@@ -43,9 +47,6 @@ func (l *leaseTerm) confirmed(id clientv3.LeaseID, sent time.Time, ttl time.Dura
 	ended := l.ends.Swap(int64(sent.Sub(l.born) + ttl))
 	return time.Since(l.born) >= time.Duration(ended) // after the swap: who saw it end is not missed
 }
-
-// is reports whether id is the lease's. Asked after valid, it tells of which lease that was.
-func (l *leaseTerm) is(id int64) bool { return id != 0 && l.held.Load() == id }
 
 func (l *leaseTerm) id() clientv3.LeaseID { return clientv3.LeaseID(l.held.Load()) }
 

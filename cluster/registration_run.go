@@ -29,16 +29,26 @@ func (r *Registration) run(ctx context.Context) {
 	defer r.renewals.close()
 	for ctx.Err() == nil {
 		switch {
-		case r.held.Load() && r.ill.Load():
+		case r.held.Load() && (r.ill.Load() || !r.wanted.Load()):
 			r.stepAside(ctx)
 		case r.held.Load():
 			r.hold(ctx)
 		case r.wanted.Load() && !r.ill.Load() && !r.parked():
 			r.seek(ctx)
 		default:
+			r.excuse()
 			r.rest(ctx, nil)
 		}
 	}
+}
+
+// excuse answers a Register that there is no attempt for: the server's health
+// checks fail, or a Deregister came that was not waited for.
+func (r *Registration) excuse() {
+	if !r.wanted.Load() {
+		r.answer(errDeregistered)
+	}
+	r.answer(nil)
 }
 
 // parked reports whether the server is paused, so that its key comes back only
@@ -98,7 +108,7 @@ func (r *Registration) lose(reason string) {
 }
 
 // restore puts the key again when it is missing or not as it should be, and
-// takes over what somebody edited in it.
+// takes over what somebody edited in it, as far as an Edit could.
 func (r *Registration) restore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.holdTime())
 	defer cancel()
@@ -109,7 +119,7 @@ func (r *Registration) restore(ctx context.Context) error {
 	if held == nil && r.parked() {
 		return rpctypes.ErrLeaseNotFound // as good as lost
 	}
-	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() {
+	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() && r.key.says(held, r.Self()) {
 		return nil
 	}
 	return r.write(ctx, r.lease.id())
@@ -252,6 +262,16 @@ func (r *Registration) giveUp(ctx context.Context, why error) {
 		return
 	}
 	r.log.WithError(why).Error("this server cannot be registered any more")
+	r.die(why)
+}
+
+// die tells the app, whose panic is survived.
+func (r *Registration) die(why error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.WithField("panic", p).Error("Die of service discovery panicked")
+		}
+	}()
 	r.params.Die(why)
 }
 
@@ -327,33 +347,51 @@ func (r *Registration) handleRegister(cmd command) {
 	}
 }
 
-// stepAside takes a server whose health checks fail out of the list. It stays
-// wanted, and comes back when they pass.
+// stepAside takes a server whose health checks fail out of the list, which stays
+// wanted and comes back when they pass, or one that is not wanted any more.
 func (r *Registration) stepAside(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout)
 	defer cancel()
 	if err := r.leave(ctx); err != nil {
-		r.log.WithError(err).Warn("an unhealthy server could not leave in time, its lease will run out")
+		r.log.WithError(err).Warn("this server could not leave the list in time, its lease will run out")
 	}
 }
 
 // leave says that this server left and gives the lease back, which deletes the key.
 func (r *Registration) leave(ctx context.Context) error {
-	r.answer(errors.New("register: the server was deregistered meanwhile"))
+	r.answer(errDeregistered)
 	r.held.Store(false)
 	r.lost.Store(false)
 	r.said.failed(nil) // it is said when the server registers again
-	r.parting(ctx)
-	lease := r.lease.over()
+	r.parting()
 	defer r.sweep(ctx)
+	lease := r.lease.id()
 	if lease == 0 {
 		return nil
 	}
-	said, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout/2)
-	defer cancel()
-	errLeave := r.key.leave(said, r.Self(), lease)
+	errLeave := r.farewell(ctx, lease)
+	r.await(ctx)
+	r.lease.over()
 	_, errRevoke := r.store.lease.Revoke(ctx, lease)
 	return errors.Join(unlessGone(errLeave), unlessGone(errRevoke))
+}
+
+// farewell says that this server left, which takes it out of every list.
+func (r *Registration) farewell(ctx context.Context, lease clientv3.LeaseID) error {
+	ctx, cancel := context.WithTimeout(ctx, r.params.RevokeTimeout/2)
+	defer cancel()
+	return r.key.leave(ctx, r.Self(), lease)
+}
+
+// await waits for what stands on the lease to end, in time to give it back.
+func (r *Registration) await(ctx context.Context) {
+	left := r.lease.left()
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline)*3/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	r.parted(ctx)
 }
 
 // attempt runs fn with a context that also ends when a command comes, or with
