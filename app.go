@@ -26,7 +26,7 @@ import (
 
 // ErrStarted is returned for what has to be done before Start, for a second
 // Start, and for one after Shutdown.
-var ErrStarted = errors.New("the app was started or shut down before: make a new one with cereus.New")
+var ErrStarted = errors.New("the app was started or shut down before: do this between cereus.New and Start, or make another app")
 
 // errShutDown ends a Start during which Shutdown was called.
 var errShutDown = errors.New("the app was shut down while it started")

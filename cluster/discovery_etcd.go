@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,10 @@ var (
 type EtcdDiscovery struct {
 	params EtcdParams
 	view   *view
+	said   *announcement           // nil for an observer
 	link   atomic.Pointer[etcdRun] // nil unless running
+	begun  chan struct{}           // closed when it first runs
+	start  sync.Once               // guards closing it
 }
 
 // etcdRun is what exists between Init and Shutdown.
@@ -41,9 +45,12 @@ func NewEtcdDiscovery(p EtcdParams) (*EtcdDiscovery, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	d := &EtcdDiscovery{params: p.seal(), view: newView(viewParams{
+	d := &EtcdDiscovery{params: p.seal(), begun: make(chan struct{}), view: newView(viewParams{
 		self: p.Self, blacklist: p.TypesBlacklist, suspectFor: p.SuspectFor, log: p.Log, metrics: p.Metrics,
 	})}
+	if p.Self != nil {
+		d.said = newAnnouncement(p.Self)
+	}
 	return d, nil
 }
 
@@ -71,7 +78,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run.follower = newFollower(d.params, store, d.view)
 	run.condition = newCondition(store)
 	if d.params.Self != nil {
-		run.own = run.enlist(d.params, run.group)
+		run.own = run.enlist(d.params, d.said, run.group)
 		run.election = newElection(run.own, d.view)
 	}
 	run.follower.accept(first)
@@ -85,11 +92,13 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 		run.group.Go("discovery.election", run.election.run)
 	}
 	d.link.Store(run)
+	d.start.Do(func() { close(d.begun) })
 }
 
 // enlist makes the registration of p.Self, which the follower watches over.
-func (run *etcdRun) enlist(p EtcdParams, group *lifecycle.Group) *Registration {
+func (run *etcdRun) enlist(p EtcdParams, said *announcement, group *lifecycle.Group) *Registration {
 	r := newRegistration(p, run.store, group)
+	r.said = said
 	r.knows, r.wrote = run.follower.revision.Load, run.follower.wrote
 	r.troubled = func() { signal(run.condition.ask) }
 	run.follower.watchOver(r)
@@ -136,13 +145,20 @@ func (d *EtcdDiscovery) Edit(ctx context.Context, e Edit) error {
 }
 
 // Pause is Registration.Pause for this server; an observer has nothing to pause.
-func (d *EtcdDiscovery) Pause() {
-	_ = d.asOwn(func(own *Registration) error { own.Pause(); return nil })
-}
+// Before the start it has the server register paused.
+func (d *EtcdDiscovery) Pause() { d.wish(Edit{State: StatePaused}) }
 
 // Resume is Registration.Resume for this server.
-func (d *EtcdDiscovery) Resume() {
-	_ = d.asOwn(func(own *Registration) error { own.Resume(); return nil })
+func (d *EtcdDiscovery) Resume() { d.wish(Edit{State: StateUp}) }
+
+func (d *EtcdDiscovery) wish(e Edit) {
+	if d.said == nil {
+		return
+	}
+	_, _ = d.said.edit(e) // a state of ours cannot be wrong
+	if run := d.link.Load(); run != nil {
+		signal(run.own.wake)
+	}
 }
 
 // asOwn does something with this server's registration.
@@ -188,10 +204,10 @@ func (d *EtcdDiscovery) Shutdown(ctx context.Context) error {
 // Self is this server as it last said it is, nonce included; nil for an
 // observer. It is shared: do not change it.
 func (d *EtcdDiscovery) Self() *Server {
-	if run := d.link.Load(); run != nil && run.own != nil {
-		return run.own.Self()
+	if d.said == nil {
+		return nil
 	}
-	return d.params.Self
+	return d.said.current.Load()
 }
 
 // Server implements ServiceDiscovery.

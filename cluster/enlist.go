@@ -38,7 +38,7 @@ func (d *EtcdDiscovery) Enlist(e Enlistment) (*Registration, error) {
 		return nil, ErrNotRunning
 	}
 	group := lifecycle.NewGroup(run.group.Context())
-	r := run.enlist(p, group)
+	r := run.enlist(p, newAnnouncement(p.Self), group)
 	r.closed = func() {
 		run.follower.overlook(r)
 		run.roll.remove(r)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/namespace"
@@ -60,10 +61,17 @@ func (s *etcdStore) close() error {
 	return errors.Join(err, s.release())
 }
 
+// bootPatience is after which time without an answer the log says what is waited for.
+const bootPatience = time.Second
+
 // boot connects and lists once, trying again until the boot timeout.
 func boot(ctx context.Context, p EtcdParams) (*etcdStore, listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.BootTimeout)
 	defer cancel()
+	waiting := time.AfterFunc(bootPatience, func() {
+		p.Log.WithFields(logrus.Fields{"endpoints": p.where(), "for": p.BootTimeout}).Warn("etcd does not answer yet, trying again")
+	})
+	defer waiting.Stop()
 	wait := newBackoff(50*time.Millisecond, 250*time.Millisecond)
 	for {
 		store, first, err := bootOnce(ctx, p)
@@ -88,12 +96,16 @@ func bootOnce(ctx context.Context, p EtcdParams) (*etcdStore, listing, error) {
 	return store, first, nil
 }
 
-func bootError(p EtcdParams, err error) error {
-	endpoints := p.Endpoints
+// where is the endpoints, for people to read.
+func (p EtcdParams) where() string {
 	if p.Client != nil {
-		endpoints = p.Client.Endpoints()
+		return strings.Join(p.Client.Endpoints(), ", ")
 	}
-	where := strings.Join(endpoints, ", ")
+	return strings.Join(p.Endpoints, ", ")
+}
+
+func bootError(p EtcdParams, err error) error {
+	where := p.where()
 	if _, ok := errors.AsType[*tlsFault](err); ok {
 		return fmt.Errorf("etcd at %s: %w", where, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -134,8 +135,9 @@ func (k *ownKey) says(held *mvccpb.KeyValue, self *Server) bool {
 
 // clear returns when the key is missing or ours. While another process holds it,
 // it waits for that one's lease to run out; when the holder turns out to be
-// alive the error is ErrIDTaken.
-func (k *ownKey) clear(ctx context.Context) error {
+// alive the error is ErrIDTaken. A key under one of our own leases proves nobody's
+// life: a renewal of ours may have come late.
+func (k *ownKey) clear(ctx context.Context, own ...clientv3.LeaseID) error {
 	if k.key == "" {
 		return nil
 	}
@@ -155,7 +157,7 @@ func (k *ownKey) clear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if h.alive(held, left) {
+		if h.alive(held, left) && !slices.Contains(own, clientv3.LeaseID(held.Lease)) {
 			return fmt.Errorf("etcd key %q: %w; give every server an id of its own, or stop the other one", k.key, ErrIDTaken)
 		}
 		if first {
@@ -182,6 +184,7 @@ func (k *ownKey) look(ctx context.Context) (*mvccpb.KeyValue, error) {
 type reading struct {
 	asked, answered time.Time
 	ttl             time.Duration // whole seconds, rounded down; negative when there is no such lease
+	granted         time.Duration // what a renewal makes of it
 	term            uint64        // of Raft
 }
 
@@ -196,7 +199,10 @@ func (k *ownKey) timeToLive(ctx context.Context, held *mvccpb.KeyValue) (reading
 	if err != nil {
 		return reading{}, err
 	}
-	return reading{asked: asked, answered: time.Now(), ttl: time.Duration(resp.TTL) * time.Second, term: resp.RaftTerm}, nil
+	return reading{
+		asked: asked, answered: time.Now(), term: resp.RaftTerm,
+		ttl: time.Duration(resp.TTL) * time.Second, granted: time.Duration(resp.GrantedTTL) * time.Second,
+	}, nil
 }
 
 // holder is what was seen of the process that holds our key.
@@ -208,7 +214,7 @@ type holder struct {
 }
 
 // expirySlack is how late etcd may be in ending a lease that ran out.
-const expirySlack = 1500 * time.Millisecond
+const expirySlack = 3 * time.Second
 
 // alive takes one more look and reports whether the process certainly lives: it
 // put the key under another lease, or renewed the lease. That the key was written
@@ -228,5 +234,5 @@ func (h *holder) renewed(left reading) bool {
 	if left.ttl > 0 {
 		return !left.asked.Add(left.ttl).Before(h.latest)
 	}
-	return left.ttl == 0 && left.asked.After(h.latest.Add(expirySlack))
+	return left.ttl == 0 && left.granted <= time.Second && left.asked.After(h.latest.Add(expirySlack))
 }

@@ -98,20 +98,27 @@ func (d *EtcdDiscovery) awaitLeader(ctx context.Context, s *Server, revision int
 // cancelled, with cause ErrLeadershipLost, when it does no more, and with the
 // fencing token to give to what it writes to. When fn returns while this server
 // leads, RunAsLeader returns its result (a panic is an error); after a loss it
-// waits to lead again. It returns when ctx ends, too.
+// waits to lead again. It returns when ctx ends, too. It may be called before the
+// server starts, and returns ErrNotRunning when that shuts down.
 //
 // Leadership is handed on when fn has returned, or 5 s after it was cancelled; when
 // this server leaves the cluster, three quarters of RevokeTimeout after, if that is less.
 // A leader that is cut off from etcd is cancelled before its lease can end there.
 func (d *EtcdDiscovery) RunAsLeader(ctx context.Context, serverType string, fn func(ctx context.Context, token int64) error) error {
-	run := d.link.Load()
 	switch {
 	case d.params.Self == nil:
 		return errObserver
-	case run == nil:
-		return ErrNotRunning
 	case serverType != d.params.Self.Type:
 		return fmt.Errorf("run as leader of type %q: this server is of type %q", serverType, d.params.Self.Type)
+	}
+	select {
+	case <-d.begun:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	run := d.link.Load()
+	if run == nil {
+		return ErrNotRunning
 	}
 	for {
 		t, next := run.election.current()

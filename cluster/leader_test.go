@@ -286,3 +286,20 @@ func TestRunAsLeader_Results(t *testing.T) {
 	require.ErrorIs(t, d.SetLeader(testContext(t), "room", "a"), ErrNotRunning)
 	require.False(t, d.IsLeader())
 }
+
+func TestRunAsLeader_BeforeTheStart(t *testing.T) {
+	t.Parallel()
+	d, err := NewEtcdDiscovery(etcdParams(backend("a"), startEtcd(t).EtcdEndpoints()[0]))
+	require.NoError(t, err)
+	require.ErrorContains(t, d.RunAsLeader(testContext(t), "gate", nil), `type "room"`)
+	began, ended := make(chan int64, 1), make(chan error, 1)
+	go func() {
+		ended <- d.RunAsLeader(testContext(t), "room", func(_ context.Context, token int64) error { began <- token; return nil })
+	}()
+	require.NoError(t, d.Init(testContext(t)))
+	t.Cleanup(func() { require.NoError(t, d.Shutdown(context.Background())) })
+	require.Empty(t, began, "it does not lead yet")
+	register(t, d)
+	require.NoError(t, <-ended)
+	require.Positive(t, <-began)
+}

@@ -54,6 +54,7 @@ type Registration struct {
 	registering *command           // the Register that waits
 	since       time.Time          // of the first of the failures
 	failures    int                // attempts in a row
+	evicted     bool               // the key was deleted while the server was paused
 	pauses      pauses
 	renewals    renewals
 }
@@ -64,7 +65,6 @@ func newRegistration(p EtcdParams, store *etcdStore, group *lifecycle.Group) *Re
 		store:    store,
 		group:    group,
 		log:      p.Log,
-		said:     newAnnouncement(p.Self),
 		knows:    func() int64 { return 0 },
 		wrote:    func(int64, int64) {},
 		arrived:  func() {},
@@ -167,8 +167,9 @@ func (r *Registration) Edit(ctx context.Context, e Edit) error {
 
 // Pause has the server be given no new work, by putting its state to
 // StatePaused as soon as etcd takes it; it stays in everybody's list of
-// servers, and its sessions and calls go on. A paused server whose key is lost
-// does not put it again. Pause does not wait, and may be called again.
+// servers, and its sessions and calls go on. A paused server that loses its lease
+// registers again, still paused; one whose key somebody deletes stays away until
+// Resume. Pause does not wait, and may be called again.
 func (r *Registration) Pause() { r.wish(Edit{State: StatePaused}) }
 
 // Resume undoes Pause: the state is StateUp again, and a key that was lost

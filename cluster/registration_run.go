@@ -23,6 +23,9 @@ const (
 	lastWords = 500 * time.Millisecond
 )
 
+// errEvicted says that somebody deleted the key of a paused server.
+var errEvicted = errors.New("the key of the paused server was deleted")
+
 // run is the only goroutine that has to do with the lease and the key: it does
 // what commands ask and what their fate asks, until ctx ends.
 func (r *Registration) run(ctx context.Context) {
@@ -51,9 +54,11 @@ func (r *Registration) excuse() {
 	r.answer(nil)
 }
 
-// parked reports whether the server is paused, so that its key comes back only
-// when somebody asks.
-func (r *Registration) parked() bool {
+// parked reports whether somebody deleted the key of the paused server, which
+// comes back only when somebody asks.
+func (r *Registration) parked() bool { return r.evicted && r.paused() }
+
+func (r *Registration) paused() bool {
 	return r.registering == nil && r.Self().State == StatePaused
 }
 
@@ -105,6 +110,9 @@ func (r *Registration) lose(reason string) {
 	r.said.failed(nil) // it is said when the server registers again
 	r.params.Metrics.LeaseLost()
 	r.log.WithField("reason", reason).Warn("this server's registration is lost")
+	if r.params.OnLoss == PolicyFence && r.params.Self.Frontend {
+		r.log.Warn("no new players are taken until this server is registered again (onloss: fence)")
+	}
 }
 
 // restore puts the key again when it is missing or not as it should be, and
@@ -116,8 +124,11 @@ func (r *Registration) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if held == nil && r.parked() {
-		return rpctypes.ErrLeaseNotFound // as good as lost
+	if held == nil && r.paused() {
+		if _, err := r.renewals.renew(ctx, r.lease.id()); err != nil {
+			return err // perhaps it went with its lease
+		}
+		return errEvicted
 	}
 	if held != nil && held.Lease == int64(r.lease.id()) && r.key.adopt(held, r.said) && !r.said.dirty() && r.key.says(held, r.Self()) {
 		return nil
@@ -160,6 +171,9 @@ func (r *Registration) settle(ctx context.Context, err error) {
 		r.lose("etcd does not know the lease")
 	case errors.Is(err, errHeld):
 		r.lose("another process put the key")
+	case errors.Is(err, errEvicted):
+		r.evicted = true
+		r.lose("the key was deleted while the server is paused: it stays away until it is resumed")
 	default:
 		r.said.failed(explained(err))
 		signal(r.doubts)
@@ -215,6 +229,7 @@ func (r *Registration) established() {
 	r.held.Store(true)
 	r.lost.Store(false)
 	r.calm()
+	r.evicted = false
 	r.arrived()
 	r.answer(nil)
 	r.log.WithField("lease", fmt.Sprintf("%x", int64(r.lease.id()))).Info("this server is registered")
@@ -286,7 +301,7 @@ func (r *Registration) answer(err error) {
 // establish gets a lease and puts the key under it. A lease of ours that is not
 // needed any more is given back.
 func (r *Registration) establish(ctx context.Context) error {
-	if err := r.key.clear(ctx); err != nil {
+	if err := r.key.clear(ctx, append(r.spare, r.lease.id())...); err != nil {
 		return err
 	}
 	r.sweep(ctx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/cereus-game/cereus/internal/faultproxy"
 )
@@ -118,8 +119,10 @@ func TestPause_SurvivesTheLossOfTheLease(t *testing.T) {
 	d.Pause()
 	require.NoError(t, proxy.Accept())
 	eventually(t, d.IsConnected, "etcd is back")
-	require.NoError(t, d.SyncServers(testContext(t)))
-	require.Zero(t, keyOf(t, operator, d.Self()).Count, "it stays away")
+	eventually(t, func() bool { return d.Registered() && keyOf(t, operator, d.Self()).Count == 1 }, "registered again")
+	eventually(t, sees(watcher, "self"), "heard")
+	require.Empty(t, watcher.ServersByType("room"), "still paused")
+	require.Equal(t, StatePaused, d.Self().State)
 	for range 3 {
 		d.Resume()
 	}
@@ -202,4 +205,68 @@ func TestDeregister_WithoutAnyTimeLeft(t *testing.T) {
 	cancel()
 	d.BeforeShutdown(over)
 	require.Zero(t, keyOf(t, operator, d.Self()).Count)
+}
+
+// An operator may bring a paused server back also after an outage of etcd.
+func TestPause_AnOperatorResumesAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	watcher := newEtcd(t, etcdParams(nil, etcd.EtcdEndpoints()[0]))
+	p := etcdParams(backend("self"), etcd.EtcdEndpoints()[0])
+	p.TTL = time.Second
+	d := newEtcd(t, p)
+	register(t, d)
+	eventually(t, sees(watcher, "self"), "joined")
+	_, err := watcher.EditServer(testContext(t), "self", Edit{State: StatePaused})
+	require.NoError(t, err)
+	eventually(t, func() bool { return d.Self().State == StatePaused }, "taken over")
+	require.NoError(t, etcd.StopEtcd(testContext(t)))
+	eventually(t, func() bool { return !d.Registered() }, "the lease may have ended")
+	require.NoError(t, etcd.RestartEtcd(testContext(t)))
+	eventually(t, func() bool { return d.Registered() && sees(watcher, "self")() && !watcher.Stale() }, "back, paused")
+	_, err = watcher.EditServer(testContext(t), "self", Edit{State: StateUp})
+	require.NoError(t, err)
+	eventually(t, func() bool { return len(watcher.ServersByType("room")) == 1 && d.Self().State == StateUp }, "up")
+}
+
+func TestPause_BeforeTheStart(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	watcher, heard := newEtcd(t, etcdParams(nil, endpoint)), new(recorder)
+	watcher.AddListener(heard)
+	d, err := NewEtcdDiscovery(etcdParams(backend("self"), endpoint))
+	require.NoError(t, err)
+	d.Pause()
+	require.Equal(t, StatePaused, d.Self().State)
+	require.NoError(t, d.Init(testContext(t)))
+	t.Cleanup(func() { require.NoError(t, d.Shutdown(context.Background())) })
+	register(t, d)
+	eventually(t, sees(watcher, "self"), "joined")
+	require.Empty(t, watcher.ServersByType("room"), "it registered paused")
+	d.Resume()
+	eventually(t, func() bool { return len(watcher.ServersByType("room")) == 1 }, "up")
+}
+
+// A key with a foreign value under our own lease, which a late renewal of ours
+// prolongs, is no sign of another process.
+func TestE14_ForeignValueUnderTheOwnLease(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	operator := rawClient(t, endpoint)
+	died := make(chan error, 1)
+	p := etcdParams(backend("self"), endpoint)
+	p.Die = func(err error) { died <- err }
+	d := newEtcd(t, p)
+	register(t, d)
+	lease := clientv3.LeaseID(keyOf(t, operator, d.Self()).Kvs[0].Lease)
+	_, err := operator.Put(testContext(t), "t/servers/room/self", `{"id":"self","type":"room"}`, clientv3.WithIgnoreLease())
+	require.NoError(t, err)
+	eventually(t, func() bool { return !d.Registered() }, "lost")
+	for range 5 { // as renewals do that were on their way
+		_, err := operator.KeepAliveOnce(testContext(t), lease)
+		require.NoError(t, err)
+		require.True(t, pause(testContext(t), 300*time.Millisecond))
+	}
+	eventually(t, d.Registered, "it waits for its own lease to end, and registers again")
+	require.Empty(t, died)
 }
