@@ -192,7 +192,7 @@ func TestNotifyWaitsForNoResult(t *testing.T) {
 	caller := w.start(server{kind: "room"})
 	sees(t, caller, "match", 1)
 	require.NoError(t, caller.Notify(ctx, "match.table.refuse", nil))
-	require.NoError(t, caller.Notify(ctx, "match.table.hang", nil, cereus.WithTimeout(100*time.Millisecond)))
+	require.NoError(t, caller.Notify(ctx, "match.table.hang", nil, cereus.WithTimeout(time.Second)))
 	until(t, "the remote ran to the end of its time", func() bool { return slices.Contains(b.noted(), "hang over") })
 	require.ErrorIs(t, caller.Notify(ctx, "match.table.nothing", nil), errs.ErrRouteNotFound)
 	require.ErrorIs(t, caller.Notify(ctx, "nowhere.table.note", nil), errs.ErrNoServer)
