@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/embedded"
 )
 
 func TestMedian(t *testing.T) {
@@ -31,6 +33,12 @@ func TestRowBesideItsLimit(t *testing.T) {
 	require.Contains(t, out.String(), "0.75 (0.50..0.95) of limit")
 	require.Contains(t, out.String(), "above 0.7: reached")
 	require.Contains(t, out.String(), "at most 90: MISSED")
+
+	less := (&row{Name: "less", Runs: []float64{120, 200, 400}}).atMostTimes(limit, 1.5)
+	less.compare()
+	out.Reset()
+	require.NoError(t, writeTable(&out, []*row{less}))
+	require.Contains(t, out.String(), "at most 1.5 times: reached")
 }
 
 func TestFramesAreCut(t *testing.T) {
@@ -131,4 +139,41 @@ func TestOrders(t *testing.T) {
 		require.NoError(t, answers.Decode(&a))
 		require.NotEmpty(t, a.Error)
 	}
+}
+
+func TestUsersOfEtcd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	etcd, err := embedded.Start(ctx, embedded.WithoutNATS())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, etcd.Stop(ctx)) }()
+	endpoint := etcd.EtcdEndpoints()[0]
+	for _, by := range []string{byHand, byCereus} {
+		e, err := startEtcdUser(ctx, endpoint)
+		require.NoError(t, err)
+		require.NoError(t, e.fill(ctx, by+"/", 130))
+		took, err := e.first(ctx, etcdTask{By: by, Prefix: by + "/", Count: 130})
+		require.NoError(t, err)
+		require.Positive(t, took)
+		_, err = e.watch(ctx, etcdTask{By: by, Prefix: by + "/", Count: 2})
+		require.NoError(t, err)
+		require.NoError(t, e.change(ctx, by+"/", 3, "next"))
+		task := etcdTask{By: by, Prefix: by + "/", ID: "m"}
+		began, err := e.join(ctx, task)
+		require.NoError(t, err)
+		_, err = e.leave(ctx, task)
+		require.NoError(t, err)
+		for _, saw := range []etcdTask{
+			{Event: "update", ID: anyServer, Count: 6}, {Event: "up", ID: "m", Count: 2}, {Event: "down", ID: "m", Count: 2},
+		} {
+			times, err := e.await(ctx, saw)
+			require.NoError(t, err)
+			require.True(t, times[0].After(began) || saw.Event == "update")
+		}
+		require.NoError(t, e.stop(ctx))
+	}
+	figures, err := etcdMetrics(ctx, endpoint)
+	require.NoError(t, err)
+	require.Positive(t, figures[proposals])
 }

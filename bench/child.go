@@ -80,3 +80,9 @@ func (c *child) stop() error {
 	}
 	return nil
 }
+
+// kill ends the child as a crash does.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait() // says that it was killed
+}

@@ -16,6 +16,7 @@ const (
 	roleBrokers = "brokers"
 	roleNATS    = "nats"
 	roleLoad    = "load"
+	roleEtcd    = "etcd"
 )
 
 // brokerSettings are the start of the role "brokers".
@@ -37,6 +38,10 @@ func play(ctx context.Context, role string) error {
 		known["start"] = does(p.startBrokers)
 	case roleNATS:
 		known["start"] = does(func(ctx context.Context, s natsSettings) (string, error) { return p.startNATS(ctx, s, known) })
+	case roleEtcd:
+		known["start"] = does(func(ctx context.Context, endpoint string) (string, error) {
+			return p.startEtcdUser(ctx, endpoint, known)
+		})
 	case roleLoad:
 		held := &idlers{}
 		known["echo"], known["fan"] = does(runEcho), does(runFan)
@@ -110,4 +115,14 @@ func (p *part) startNATS(ctx context.Context, s natsSettings, known commands) (s
 	p.stop = func(context.Context) error { n.conn.Close(); return nil }
 	known["call"] = does(n.call)
 	return s.URL, nil
+}
+
+func (p *part) startEtcdUser(ctx context.Context, endpoint string, known commands) (string, error) {
+	e, err := startEtcdUser(ctx, endpoint)
+	if err != nil {
+		return "", err
+	}
+	p.stop = e.stop
+	e.commands(known)
+	return endpoint, nil
 }

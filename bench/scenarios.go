@@ -13,6 +13,7 @@ func scenarios() []scenario {
 		{"forward", (*bench).forward},
 		{"broadcast", (*bench).broadcast},
 		{"idle", (*bench).idle},
+		{"discovery", (*bench).discovery},
 	}
 }
 

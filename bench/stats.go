@@ -20,12 +20,20 @@ type limit struct {
 	Row    *row      `json:"-"`
 	Name   string    `json:"name"` // of Row
 	Ratios []float64 `json:"ratios"`
-	Above  float64   `json:"above,omitempty"` // goal for the median; 0: none
+	Above  float64   `json:"above,omitempty"`   // goal for the median; 0: none
+	AtMost float64   `json:"at_most,omitempty"` // the same
 }
 
 // beside compares the row with another that is measured in the same runs.
 func (r *row) beside(other *row, above float64) *row {
 	r.Limits = append(r.Limits, &limit{Row: other, Name: other.Name, Above: above})
+	return r
+}
+
+// atMostTimes is beside for figures of which less is better.
+func (r *row) atMostTimes(other *row, atMost float64) *row {
+	r.beside(other, 0)
+	r.Limits[len(r.Limits)-1].AtMost = atMost
 	return r
 }
 

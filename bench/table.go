@@ -65,6 +65,9 @@ func goals(r *row) string {
 		if l.Above > 0 {
 			all = append(all, fmt.Sprintf("above %.1f: %s", l.Above, verdict(median(l.Ratios) > l.Above)))
 		}
+		if l.AtMost > 0 {
+			all = append(all, fmt.Sprintf("at most %.1f times: %s", l.AtMost, verdict(median(l.Ratios) <= l.AtMost)))
+		}
 	}
 	if r.AtMost > 0 {
 		all = append(all, fmt.Sprintf("at most %.0f: %s", r.AtMost, verdict(median(r.Runs) <= r.AtMost)))

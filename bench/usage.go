@@ -18,9 +18,10 @@ import (
 type usage struct {
 	CPU        time.Duration
 	Mallocs    uint64
-	Resident   int64 // bytes, of the process
-	Heap       int64 // bytes in use, with what lies idle inside spans
-	Stack      int64 // bytes
+	Allocated  uint64 // bytes, since the start
+	Resident   int64  // bytes, of the process
+	Heap       int64  // bytes in use, with what lies idle inside spans
+	Stack      int64  // bytes
 	Goroutines int
 }
 
@@ -35,7 +36,7 @@ func takeUsage(context.Context, struct{}) (usage, error) {
 	resident, err := residentBytes()
 	return usage{
 		CPU:     time.Duration(r.Utime.Nano() + r.Stime.Nano()),
-		Mallocs: m.Mallocs, Heap: int64(m.HeapInuse), Stack: int64(m.StackInuse),
+		Mallocs: m.Mallocs, Allocated: m.TotalAlloc, Heap: int64(m.HeapInuse), Stack: int64(m.StackInuse),
 		Resident: resident, Goroutines: runtime.NumGoroutine(),
 	}, err
 }
