@@ -53,9 +53,9 @@ func (e *etcdUser) watchCereus(ctx context.Context, prefix string) error {
 // listener writes down when it hears what.
 type listener struct{ seen *sightings }
 
-func (l listener) AddServer(s *cluster.Server)       { l.seen.note("up", s.ID) }
-func (l listener) RemoveServer(s *cluster.Server)    { l.seen.note("down", s.ID) }
-func (l listener) UpdateServer(_, s *cluster.Server) { l.seen.note("update", s.ID) }
+func (l listener) AddServer(e cluster.Event)    { l.seen.note("up", e.Server.ID) }
+func (l listener) RemoveServer(e cluster.Event) { l.seen.note("down", e.Server.ID) }
+func (l listener) UpdateServer(e cluster.Event) { l.seen.note("update", e.Server.ID) }
 
 // joinCereus registers a server, which is how a server joins.
 func (e *etcdUser) joinCereus(ctx context.Context, prefix, id string) (member, error) {

@@ -63,13 +63,18 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 
 // measureAll leaves what was measured in b.rows, also when it fails.
 func (b *bench) measureAll(ctx context.Context, chosen *regexp.Regexp) error {
+	found := false
 	for _, s := range scenarios() {
 		if !chosen.MatchString(s.name) {
 			continue
 		}
+		found = true
 		if err := b.measure(ctx, s); err != nil {
 			return err
 		}
+	}
+	if !found {
+		return fmt.Errorf("-run %s: there is no such scenario; see -help", chosen)
 	}
 	return nil
 }
