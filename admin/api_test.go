@@ -95,7 +95,7 @@ func TestAPIOfWhoIsGone(t *testing.T) {
 	registry := cluster.NewMemoryRegistry()
 	d, leaver := inMemory(t, registry, server("room", "r1")), inMemory(t, registry, server("room", "r2"))
 	inMemory(t, registry, server("chat", "c1"))
-	inMemory(t, registry, server("room", "r4"))
+	inMemory(t, registry, server("match", "m1"))
 	require.NoError(t, leaver.Deregister(testContext(t)))
 	registry.Crash("chat", "c1")
 	require.NoError(t, d.SyncServers(testContext(t)))
@@ -108,9 +108,9 @@ func TestAPIOfWhoIsGone(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, r.status, path)
 		require.Contains(t, r.body["error"], why)
 	}
-	d.Suspect("r4")
-	eventually(t, func() bool { return len(d.ServersByType("room")) == 1 }, "suspected")
-	r := o.get("/v1/services/room/instances/r4")
+	d.Suspect("m1")
+	eventually(t, func() bool { return len(d.ServersByType("match")) == 0 }, "suspected")
+	r := o.get("/v1/services/match/instances/m1")
 	require.Equal(t, http.StatusOK, r.status, "who is there and not reached is there")
 	require.Equal(t, "suspect", r.at(t, "instance", "state"))
 }
