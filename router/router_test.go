@@ -180,3 +180,8 @@ func TestN19_LoadFuncPanics(t *testing.T) {
 	_, err = r.PickByKey(t.Context(), call(), servers(2))
 	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
 }
+
+func TestKindIsNamed(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "handler remote unknown", fmt.Sprint(router.ToHandler, " ", router.ToRemote, " ", router.Kind(0)))
+}

@@ -41,7 +41,8 @@ type Move struct {
 //
 // A session of this server is remembered until [Router.Forget]. Sessions of
 // others, whose end is not heard of here, are forgotten an hour after their last
-// use or somewhat later. At most half a million are remembered.
+// use or somewhat later. At most half a million are remembered. A Func that hands
+// on to Sticky passes on the Call that it got, or Forget does not reach it.
 func Sticky(next Func, p StickyParams) Func {
 	return (&sticky{
 		next: orRandom(next), moved: p.Moved, byID: newPerList(indexByID), alone: newMeetings(maxMeetings),
