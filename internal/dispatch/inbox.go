@@ -285,6 +285,11 @@ func (b *Inbox) Drain(ctx context.Context) error {
 
 // Close drops what waits. What runs, and what was forwarded, ends without an answer.
 func (b *Inbox) Close() {
+	b.drop()
+	b.d.Router.Forget(b.d.Self.ID, b.session.ID())
+}
+
+func (b *Inbox) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
