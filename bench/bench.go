@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // bench is one run of the whole program.
 type bench struct {
+	only    *regexp.Regexp // names of rows that are measured
 	runs    int
 	time    time.Duration
 	profile string // folder; empty: no profiles
@@ -111,6 +113,9 @@ type load struct {
 }
 
 func (b *bench) eachOf(r *row, l load) *row {
+	if !b.only.MatchString(r.Name) {
+		return r
+	}
 	b.steps = append(b.steps, func(ctx context.Context) error {
 		var result loadResult
 		caller, callee := &meter{of: l.server}, &meter{of: l.callee}
