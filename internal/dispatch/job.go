@@ -12,6 +12,7 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	address "github.com/cereus-game/cereus/route"
 	"github.com/cereus-game/cereus/session"
@@ -132,6 +133,9 @@ func (j *job) prepare() (err error) {
 	req := j.in.Request
 	if j.meta, err = parseMetadata(req.GetMetadata()); err != nil {
 		return err
+	}
+	if j.meta.hops > constants.MaxHops {
+		return errs.ErrTooManyHops.With("route", j.route)
 	}
 	if j.meta.requestID == "" {
 		j.meta.requestID = nuid.Next()
