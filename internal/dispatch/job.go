@@ -26,7 +26,8 @@ type job struct {
 	d       *Dispatcher
 	in      *cluster.Incoming
 	route   string
-	target  *endpoint
+	target  *endpoint // nil: there is none
+	pool    *workers  // whose place it holds, with one of target; nil: none
 	meta    metadata
 	session *session.Session
 }
@@ -40,6 +41,7 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 	case clusterpb.RPCType_Sys:
 		d.serveForward(j)
 	case clusterpb.RPCType_User:
+		j.target = d.remotes[shortOf(j.route)]
 		d.serveOnWorker(j)
 	default:
 		j.fail(errs.ErrInvalidRPCType.With("route", j.route))
@@ -50,8 +52,8 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 // to no player, and what may run beside others, goes to a worker.
 func (d *Dispatcher) serveForward(j *job) {
 	req := j.in.Request
-	short := shortOf(j.route)
-	if m, ok := d.Table.Handler(short); ok && m.Concurrent || req.GetSession().GetId() == 0 {
+	j.target = d.handlers[shortOf(j.route)]
+	if j.target != nil && j.target.method.Concurrent || req.GetSession().GetId() == 0 {
 		d.serveOnWorker(j)
 		return
 	}
@@ -71,17 +73,20 @@ func (d *Dispatcher) serveOnWorker(j *job) {
 	}
 }
 
-// run serves the job and answers it.
+// run serves the job and answers it. The place is free before the answer is
+// sent, so that a caller who calls again at once finds it so.
 func (j *job) run() {
 	j.d.Metrics.Route(j.route).WaitedRemote(time.Since(j.in.Received))
 	returned := false
 	defer func() {
 		if !returned {
+			j.release()
 			j.fail(errEnded)
 		}
 	}()
 	data, err := j.execute()
 	returned = true
+	j.release()
 	if err != nil {
 		j.fail(err)
 		return
@@ -150,23 +155,18 @@ func (j *job) prepare() (err error) {
 }
 
 func (j *job) prepareRemote() error {
-	short := shortOf(j.route)
-	target, ok := j.d.remotes[short]
-	if !ok {
-		return errs.ErrRouteNotFound.With("route", short)
+	if j.target == nil {
+		return errs.ErrRouteNotFound.With("route", shortOf(j.route))
 	}
-	j.target = target
 	return nil
 }
 
 func (j *job) prepareHandler() error {
-	target, ok := j.d.handlers[shortOf(j.route)]
-	if !ok {
+	if j.target == nil {
 		j.d.logNotFound(j.route)
 		return handlerNotFound(j.route)
 	}
-	j.target = target
-	if target.method.Kind == component.KindNotify && !j.notify() {
+	if j.target.method.Kind == component.KindNotify && !j.notify() {
 		return errs.ErrNotifyRoute
 	}
 	var err error
