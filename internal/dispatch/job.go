@@ -104,6 +104,9 @@ func (j *job) fail(err error) {
 func (j *job) execute() (data []byte, err error) {
 	of := origin{route: j.route}
 	defer j.d.guard(&err, &of)
+	if j.in.Cancelled() {
+		return nil, errs.ErrCancelled.With("route", j.route)
+	}
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
@@ -119,7 +122,7 @@ func (j *job) execute() (data []byte, err error) {
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
 	ctx := &callContext{
-		Context: j.base(), deadline: deadline,
+		Context: j.base(), deadline: deadline, in: j.cancellable(),
 		call: Call{Route: j.route, meta: j.meta},
 	}
 	defer ctx.finish()
@@ -172,6 +175,15 @@ func (j *job) prepareHandler() error {
 	var err error
 	j.session, err = j.d.standIn(j.in.Request)
 	return err
+}
+
+// cancellable is j.in when its caller may take the call back: another server
+// that still waits. Nobody takes back what a client sent.
+func (j *job) cancellable() *cluster.Incoming {
+	if j.session != nil || !j.in.Wanted() {
+		return nil
+	}
+	return j.in
 }
 
 func (j *job) notify() bool {
