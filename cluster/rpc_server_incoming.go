@@ -64,7 +64,7 @@ func (s *RPCServer) answer(reply string, resp *clusterpb.Response) {
 		s.log.WithError(err).Error("reply cannot be encoded")
 		return
 	}
-	if err := s.transport.publish(outgoing{subject: reply, body: body}); err != nil {
+	if err := s.transport.publish(outgoing{subject: reply, body: body, lone: s.open.n.Load() <= 1}); err != nil {
 		s.metrics.CountRPC(EventUndelivered)
 	}
 }
