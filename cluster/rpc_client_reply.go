@@ -95,5 +95,9 @@ func decodeResponse(data []byte) (*clusterpb.Response, error) {
 	if code == "" {
 		code = errs.CodeInternal
 	}
-	return nil, &errs.Error{Code: code, Message: resp.Error.GetMsg(), Metadata: resp.Error.GetMetadata()}
+	failure := &errs.Error{Code: code, Message: resp.Error.GetMsg(), Metadata: resp.Error.GetMetadata()}
+	if resp.NotRun {
+		return nil, &refusedError{failure}
+	}
+	return nil, failure
 }

@@ -60,6 +60,8 @@ type RPCServer struct {
 	endCancels []cancelFunc // of those that only concern work that is here
 	open       openRequests
 	cancels    *cancellations
+	still      *standstill
+	work       *lifecycle.Group
 	byUser     userSubscriptions
 }
 
@@ -87,6 +89,7 @@ func (s *RPCServer) Name() string { return "rpc server" }
 
 // Init subscribes to the subjects of this server. The transport must be up.
 func (s *RPCServer) Init(ctx context.Context) error {
+	s.still = newStandstill()
 	var err error
 	if s.endCancels, err = s.subscribeAll(s.hearsCancels()); err != nil {
 		return err
@@ -94,6 +97,8 @@ func (s *RPCServer) Init(ctx context.Context) error {
 	if s.ends, err = s.subscribeAll(s.subscriptions()); err != nil {
 		return errors.Join(err, cancelAll(ctx, s.endCancels))
 	}
+	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	s.work.Go("rpc server clock", s.watchStandstill)
 	return nil
 }
 
@@ -124,7 +129,7 @@ func (s *RPCServer) BeforeShutdown(context.Context) {}
 // until every Incoming is answered or ctx ends.
 func (s *RPCServer) Shutdown(ctx context.Context) error {
 	err := errors.Join(s.unsubscribe(ctx), s.awaitAnswers(ctx))
-	return errors.Join(err, cancelAll(ctx, s.endCancels))
+	return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
 }
 
 // unsubscribe ends every subscription that brings work, the users' included.

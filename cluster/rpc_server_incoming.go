@@ -14,7 +14,7 @@ import (
 // Incoming is one request that arrived.
 type Incoming struct {
 	Request  *clusterpb.Request // never nil, nor is its Msg; its byte fields are the holder's to keep
-	Received time.Time          // when it was read, with a monotonic clock reading
+	Received time.Time          // when it was read, or may have come while this process stood still, with a monotonic clock reading
 
 	server   *RPCServer
 	reply    string
