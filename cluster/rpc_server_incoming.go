@@ -14,11 +14,12 @@ import (
 // Incoming is one request that arrived.
 type Incoming struct {
 	Request  *clusterpb.Request // never nil, nor is its Msg; its byte fields are the holder's to keep
-	Received time.Time          // when it was read, with a monotonic clock reading
+	Received time.Time          // when it was read, or may have come while this process stood still, with a monotonic clock reading
 
 	server   *RPCServer
 	reply    string
 	finished atomic.Bool
+	watched  atomic.Bool // by OnCancel
 }
 
 // Wanted reports whether a reply would go anywhere: false without a reply
@@ -33,6 +34,7 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 	if !in.finished.CompareAndSwap(false, true) {
 		return
 	}
+	in.unwatch()
 	if in.reply != "" {
 		in.server.answer(in.reply, resp)
 	}
@@ -43,6 +45,7 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 // more.
 func (in *Incoming) Discard() {
 	if in.finished.CompareAndSwap(false, true) {
+		in.unwatch()
 		in.server.open.done()
 	}
 }
@@ -61,7 +64,7 @@ func (s *RPCServer) answer(reply string, resp *clusterpb.Response) {
 		s.log.WithError(err).Error("reply cannot be encoded")
 		return
 	}
-	if err := s.transport.publish(outgoing{subject: reply, body: body}); err != nil {
+	if err := s.transport.publish(outgoing{subject: reply, body: body, lone: s.open.n.Load() <= 1}); err != nil {
 		s.metrics.CountRPC(EventUndelivered)
 	}
 }

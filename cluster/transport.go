@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/cereus-game/cereus/errs"
 )
@@ -64,8 +65,12 @@ type message struct {
 
 // outgoing is a message to be sent.
 type outgoing struct {
-	subject, reply string
-	body           *buffer
+	subject string
+	reply   string // with a call, the beginning of the reply subject: the token follows
+	body    *buffer
+	// lone says that its sender has nothing else under way, so that more to be
+	// sent with it is not to be expected.
+	lone bool
 	// epoch, when not 0, is the only one that the message may be sent in.
 	epoch uint64
 	// call, when not nil, is told what becomes of the message with this token.
@@ -75,6 +80,23 @@ type outgoing struct {
 
 // release gives the body back after the message was sent or dropped.
 func (m *outgoing) release() { m.body.release() }
+
+// appendReply appends the reply subject.
+func (m *outgoing) appendReply(dst []byte) []byte {
+	dst = append(dst, m.reply...)
+	if m.call != nil {
+		dst = strconv.AppendUint(dst, m.token, 36)
+	}
+	return dst
+}
+
+func (m *outgoing) replySubject() string {
+	if m.call == nil {
+		return m.reply
+	}
+	var room [64]byte
+	return string(m.appendReply(room[:0]))
+}
 
 // fail tells the sender that the message was certainly not sent.
 func (m *outgoing) fail(err error) {

@@ -80,7 +80,7 @@ func (d *Dispatcher) callAgain(ctx context.Context, to address.Route, c Outgoing
 		} else if err != nil {
 			return nil, err
 		}
-		data, err := d.try(ctx, server, c, d.share(ctx, to.ServerType, tried))
+		data, err := d.try(ctx, server, c, d.portion(ctx, to.ServerType, tried))
 		switch {
 		case cluster.IsMoved(err):
 			continue
@@ -96,8 +96,8 @@ func (d *Dispatcher) callAgain(ctx context.Context, to address.Route, c Outgoing
 	}
 }
 
-// share is how much of the time that is left the next server gets.
-func (d *Dispatcher) share(ctx context.Context, serverType string, tried []targetKey) time.Duration {
+// portion is how much of the time that is left the next server gets.
+func (d *Dispatcher) portion(ctx context.Context, serverType string, tried []targetKey) time.Duration {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline)
 	if len(without(d.candidates(serverType), tried)) > 1 {

@@ -158,6 +158,9 @@ func (d *Dispatcher) callOne(ctx context.Context, to *cluster.Server, route stri
 }
 
 func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCall) ([]byte, error) {
+	if err := checkHops(ctx); err != nil {
+		return nil, err
+	}
 	start, t := d.clock.now(), d.target(to)
 	t.vitals.calls.Add(1)
 	e := d.envelope()
