@@ -61,6 +61,7 @@ type RPCServer struct {
 	open       openRequests
 	cancels    *cancellations
 	still      *standstill
+	kept       *replyKeeper
 	work       *lifecycle.Group
 	byUser     userSubscriptions
 }
@@ -90,16 +91,21 @@ func (s *RPCServer) Name() string { return "rpc server" }
 // Init subscribes to the subjects of this server. The transport must be up.
 func (s *RPCServer) Init(ctx context.Context) error {
 	s.still = newStandstill()
-	var err error
+	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	s.kept = newReplyKeeper(s.transport, s.work, func() { s.metrics.CountRPC(EventUndelivered) })
+	if err := s.subscribe(); err != nil {
+		return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
+	}
+	s.work.Go("rpc server clock", s.watchStandstill)
+	return nil
+}
+
+func (s *RPCServer) subscribe() (err error) {
 	if s.endCancels, err = s.subscribeAll(s.hearsCancels()); err != nil {
 		return err
 	}
-	if s.ends, err = s.subscribeAll(s.subscriptions()); err != nil {
-		return errors.Join(err, cancelAll(ctx, s.endCancels))
-	}
-	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
-	s.work.Go("rpc server clock", s.watchStandstill)
-	return nil
+	s.ends, err = s.subscribeAll(s.subscriptions())
+	return err
 }
 
 // subscriptions are those that last as long as the server.
@@ -129,6 +135,7 @@ func (s *RPCServer) BeforeShutdown(context.Context) {}
 // until every Incoming is answered or ctx ends.
 func (s *RPCServer) Shutdown(ctx context.Context) error {
 	err := errors.Join(s.unsubscribe(ctx), s.awaitAnswers(ctx))
+	s.kept.send()
 	return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
 }
 

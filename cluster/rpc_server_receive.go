@@ -47,7 +47,7 @@ func (s *RPCServer) incoming(m message) *Incoming {
 	if err := arrived.decode(m.data); err != nil {
 		s.metrics.CountRPC(EventMalformed)
 		if m.reply != "" {
-			s.answer(m.reply, errorResponse(errMalformed))
+			s.answer(m.reply, errorResponse(errMalformed), time.Time{})
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/cereus-game/cereus/errs"
 )
@@ -14,7 +15,8 @@ import (
 // a lifecycle.Module of its own and comes before them.
 type Transport interface {
 	// publish hands m over for sending and takes its body. An error means that
-	// it was not and will not be sent; the body is then released already.
+	// it was not and will not be sent; the body is then released already. What
+	// the message's keeper took is no error.
 	publish(m outgoing) error
 	// subscribe delivers what is published on a subject from now on, also after
 	// a reconnect, until it is cancelled.
@@ -76,6 +78,10 @@ type outgoing struct {
 	// call, when not nil, is told what becomes of the message with this token.
 	call  sendTracker
 	token uint64
+	// keeper, when not nil, takes the message back when it was not, or may not
+	// have been, sent because there was no connection.
+	keeper *replyKeeper
+	until  time.Duration // for the keeper
 }
 
 // release gives the body back after the message was sent or dropped.
@@ -98,11 +104,35 @@ func (m *outgoing) replySubject() string {
 	return string(m.appendReply(room[:0]))
 }
 
+// refuse ends a message that was not accepted. Its sender learns err, unless it
+// is kept for later.
+func (m *outgoing) refuse(err error) error {
+	if m.keeper.keep(m, err) {
+		return nil
+	}
+	m.release()
+	return err
+}
+
 // fail tells the sender that the message was certainly not sent.
 func (m *outgoing) fail(err error) {
+	if m.keeper.keep(m, err) {
+		return
+	}
 	m.release()
 	if m.call != nil {
 		m.call.unsent(m.token, err)
+	}
+}
+
+// unsure tells the sender that the connection changed in the middle of sending.
+func (m *outgoing) unsure() {
+	if m.keeper.keep(m, errNotConnected) {
+		return // it may arrive twice
+	}
+	m.release()
+	if m.call != nil {
+		m.call.unsure(m.token)
 	}
 }
 

@@ -14,16 +14,14 @@ const natsCrowdMemory = 32
 func (t *NATSTransport) publish(m outgoing) error {
 	state := t.state.Load()
 	if !state.connected {
-		m.release()
-		return errNotConnected
+		return m.refuse(errNotConnected)
 	}
 	if m.lone && state.direct && t.queue.begin() {
 		t.writeLone(m)
 		return nil
 	}
 	if err := t.queue.push(m); err != nil {
-		m.release()
-		return err
+		return m.refuse(err)
 	}
 	return nil
 }
@@ -151,8 +149,9 @@ func (t *NATSTransport) written(m *outgoing, state *natsState) {
 	// A socket that broke before this look may have broken before the call was
 	// marked with its epoch, too late for lost(epoch) to find it; one that breaks
 	// later is found.
-	if m.call != nil && !state.up() {
-		m.call.unsure(m.token)
+	if !state.up() {
+		m.unsure()
+		return
 	}
 	m.release()
 }
@@ -166,9 +165,6 @@ func (t *NATSTransport) notWritten(m *outgoing, err error) {
 		errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrBadSubject):
 		m.fail(errNotConnected)
 	default: // a write that failed half way
-		if m.call != nil {
-			m.call.unsure(m.token)
-		}
-		m.release()
+		m.unsure()
 	}
 }

@@ -118,6 +118,7 @@ func (j *job) execute() (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	j.in.Deadline = deadline
 	if j.session == nil && j.notify() { // of a server, which waits only until it was taken
 		running := j.d.inFlight.of(rand.Int64()) // no RPC server counts it any more
 		running.Add(1)
