@@ -162,7 +162,7 @@ func ExampleApp_Start() {
 	must(app.Start(context.Background()))
 	fmt.Println(app.Start(context.Background()))
 	must(app.Shutdown(context.Background()))
-	// Output: the app was started or shut down before: make a new one with cereus.New
+	// Output: the app was started or shut down before: do this between cereus.New and Start, or make another app
 }
 
 func ExampleApp_Shutdown() {
