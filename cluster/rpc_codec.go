@@ -113,6 +113,8 @@ func unmarshalResponse(data []byte, resp *clusterpb.Response) error {
 				resp.Error = new(clusterpb.Error)
 			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(f.bytes, resp.Error)
+		case f.number == 1000 && f.kind == protowire.VarintType:
+			resp.NotRun = f.varint != 0
 		}
 		return nil
 	})
@@ -133,7 +135,7 @@ func eachField(data []byte, fn func(field) error) error {
 		var f field
 		var n int
 		f.number, f.kind, n = protowire.ConsumeTag(data)
-		if n < 0 {
+		if n < 0 || !f.number.IsValid() {
 			return errNotProto
 		}
 		data = data[n:]
