@@ -36,6 +36,7 @@ type RPCClient struct {
 	self      *Server
 	transport Transport
 	subjects  subjects
+	servers   *serverSubjects
 	timeout   time.Duration
 	log       logrus.FieldLogger
 	metrics   RPCMetrics
@@ -55,6 +56,7 @@ func NewRPCClient(p RPCClientParams) *RPCClient {
 		self:      p.Self,
 		transport: p.Transport,
 		subjects:  subjects{p.Prefix},
+		servers:   newServerSubjects(subjects{p.Prefix}),
 		timeout:   p.Timeout,
 		log:       orDiscard(p.Log),
 		metrics:   p.Metrics,
@@ -186,8 +188,8 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	if timeout <= 0 {
 		timeout = c.timeout
 	}
-	subject := c.subjects.server(to.Type, to.ID)
-	if err := checkSubject(subject); err != nil {
+	subject, err := c.servers.server(to)
+	if err != nil {
 		return 0, err
 	}
 	body, err := c.encode(req)

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nuid"
-
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
@@ -39,8 +37,8 @@ func (c *Call) facts() *metadata {
 }
 
 func (c *Call) begin() {
-	c.meta.requestID = nuid.Next()
-	c.meta.startTime = startAt(time.Now().Add(c.began - c.clock.now()))
+	facts := newMetadata(time.Now().Add(c.began - c.clock.now()))
+	c.meta.requestID, c.meta.began = facts.requestID, facts.began
 }
 
 type callKey struct{}

@@ -31,6 +31,10 @@ type job struct {
 	began   bool      // code of the application may have run
 	meta    metadata
 	session *session.Session
+
+	// What every job needs, in one allocation with it.
+	ctx   callContext
+	reply clusterpb.Response
 }
 
 // ServeRequest takes what the RPC server received, in order, and never blocks
@@ -92,7 +96,8 @@ func (j *job) run() {
 		j.fail(err)
 		return
 	}
-	j.in.Reply(&clusterpb.Response{Data: data})
+	j.reply.Data = data
+	j.in.Reply(&j.reply)
 }
 
 // fail answers with err. What did not begin may be sent to another server.
@@ -124,10 +129,9 @@ func (j *job) execute() (data []byte, err error) {
 		defer running.Add(-1)
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
-	ctx := &callContext{
-		Context: j.base(), deadline: deadline, in: j.cancellable(),
-		call: Call{Route: j.route, meta: j.meta},
-	}
+	ctx := &j.ctx
+	ctx.Context, ctx.deadline, ctx.in = j.base(), deadline, j.cancellable()
+	ctx.call.Route, ctx.call.meta = j.route, j.meta
 	defer ctx.finish()
 	j.began = true
 	out, err := j.d.invoke(ctx, j.target, j.in.Request.GetMsg().GetData())

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nuid"
+
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 )
@@ -19,6 +21,7 @@ import (
 type metadata struct {
 	requestID string
 	startTime string        // the JSON number as received
+	began     int64         // instead of startTime, of a call that begins here: Unix time in nanoseconds; 0: none
 	timeout   time.Duration // 0: none was given
 	hops      int           // servers that the tree of calls went through before this one
 	others    map[string]json.RawMessage
@@ -230,9 +233,13 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 		dst = append(dst, ',')
 		dst = appendMember(dst, constants.RouteKey, h.route)
 	}
-	if m.startTime != "" {
+	switch {
+	case m.startTime != "":
 		dst = append(dst, `,"`+constants.StartTimeKey+`":`...)
 		dst = append(dst, m.startTime...)
+	case m.began != 0:
+		dst = append(dst, `,"`+constants.StartTimeKey+`":`...)
+		dst = strconv.AppendInt(dst, m.began, 10)
 	}
 	dst = append(dst, `,"`+constants.TimeoutKey+`":"`...)
 	dst = append(dst, formatTimeout(h.timeout)...)
@@ -254,8 +261,11 @@ func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
 	if h.route != "" {
 		all[constants.RouteKey] = appendJSONString(nil, h.route)
 	}
-	if m.startTime != "" {
+	switch {
+	case m.startTime != "":
 		all[constants.StartTimeKey] = json.RawMessage(m.startTime)
+	case m.began != 0:
+		all[constants.StartTimeKey] = strconv.AppendInt(nil, m.began, 10)
 	}
 	if m.requestID != "" {
 		all[constants.RequestIDKey] = appendJSONString(nil, m.requestID)
@@ -299,7 +309,7 @@ func formatTimeout(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// startNow is the value of req-start-time for a call that begins here.
-func startNow() string { return startAt(time.Now()) }
-
-func startAt(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
+// newMetadata is of a call that began at a time and serves no other.
+func newMetadata(at time.Time) metadata {
+	return metadata{requestID: nuid.Next(), began: at.UnixNano()}
+}
