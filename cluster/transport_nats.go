@@ -54,6 +54,8 @@ type NATSTransport struct {
 
 	queue  natsQueue
 	mixed  bool // nats.go may have something to write first; belongs to whose turn it is
+	start  time.Time
+	sent   atomic.Int64 // nanoseconds after start: when something was sent
 	events natsEvents
 	subs   natsSubscriptions
 
@@ -82,7 +84,7 @@ func NewNATSTransport(params NATSParams) (*NATSTransport, error) {
 	if params.BootTimeout <= 0 {
 		params.BootTimeout = DefaultNATSBootTimeout
 	}
-	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin}
+	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin, start: time.Now()}
 	if t.metrics == nil {
 		t.metrics = noMetrics{}
 	}

@@ -65,7 +65,7 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	var s scanned
-	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set(key, "", true) || s.set(key, "", false) {
+	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set([]byte(key), nil, true) || s.set([]byte(key), nil, false) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
 	}
 	if mustBeObject(key) && raw[0] != '{' {
