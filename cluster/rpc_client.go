@@ -96,8 +96,12 @@ func (c *RPCClient) AfterInit(context.Context) error { return nil }
 // BeforeShutdown implements lifecycle.Module.
 func (c *RPCClient) BeforeShutdown(context.Context) {}
 
-// Shutdown fails what is still pending and releases everything.
+// Shutdown fails what is still pending and releases everything. Without an Init
+// that succeeded there is nothing to do.
 func (c *RPCClient) Shutdown(ctx context.Context) error {
+	if c.work == nil {
+		return nil
+	}
 	c.unwatch()
 	err := c.unlisten(ctx)
 	for _, call := range c.pending.close() {

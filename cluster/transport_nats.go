@@ -63,6 +63,7 @@ type NATSTransport struct {
 	watchers []*natsWatcher
 
 	moving        atomic.Bool // a move is under way
+	changing      sync.Mutex  // held while one link takes the place of another, for as long as that takes
 	rebuildWithin time.Duration
 
 	work   *lifecycle.Group // everything but the writer
@@ -111,7 +112,7 @@ func (t *NATSTransport) Init(ctx context.Context) error {
 		t.stopGroups(context.WithoutCancel(ctx))
 		return err
 	}
-	t.use(link)
+	t.use(ctx, link)
 	t.work.Go("nats events", t.handleEvents)
 	t.writer.Go("nats writer", t.write)
 	return nil

@@ -127,23 +127,27 @@ func scanMetadata(b []byte) (scanned, bool) {
 	if len(b) == 2 && b[1] == '}' {
 		return s, true
 	}
-	rest := b[1:]
+	return s, s.members(b[1:])
+}
+
+// members reads the members of an object, up to its end.
+func (s *scanned) members(rest []byte) bool {
 	for {
 		key, after, ok := scanString(rest)
 		if !ok || len(after) == 0 || after[0] != ':' {
-			return s, false
+			return false
 		}
 		value, after, isString, ok := scanValue(after[1:])
 		if !ok || !s.set(key, value, isString) || len(after) == 0 {
-			return s, false
+			return false
 		}
 		switch {
 		case after[0] == ',':
 			rest = after[1:]
 		case len(after) == 1 && after[0] == '}':
-			return s, true
+			return true
 		default:
-			return s, false
+			return false
 		}
 	}
 }
