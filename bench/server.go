@@ -113,7 +113,9 @@ func (s *server) broadcast(ctx context.Context, data []byte) ([]byte, error) {
 type remote struct{}
 
 // Routes lists the remotes.
-func (remote) Routes(r *component.Routes) { component.RemoteRaw(r, "echo", echo, component.WithLimit(manyCalls)) }
+func (remote) Routes(r *component.Routes) {
+	component.RemoteRaw(r, "echo", echo, component.WithLimit(manyCalls))
+}
 
 // meet waits until the server sees another of the type.
 func (s *server) meet(ctx context.Context, serverType string) (int, error) {

@@ -36,6 +36,7 @@ type RPCClient struct {
 	self      *Server
 	transport Transport
 	subjects  subjects
+	servers   *serverSubjects
 	timeout   time.Duration
 	log       logrus.FieldLogger
 	metrics   RPCMetrics
@@ -55,6 +56,7 @@ func NewRPCClient(p RPCClientParams) *RPCClient {
 		self:      p.Self,
 		transport: p.Transport,
 		subjects:  subjects{p.Prefix},
+		servers:   newServerSubjects(subjects{p.Prefix}),
 		timeout:   p.Timeout,
 		log:       orDiscard(p.Log),
 		metrics:   p.Metrics,
@@ -94,8 +96,12 @@ func (c *RPCClient) AfterInit(context.Context) error { return nil }
 // BeforeShutdown implements lifecycle.Module.
 func (c *RPCClient) BeforeShutdown(context.Context) {}
 
-// Shutdown fails what is still pending and releases everything.
+// Shutdown fails what is still pending and releases everything. Without an Init
+// that succeeded there is nothing to do.
 func (c *RPCClient) Shutdown(ctx context.Context) error {
+	if c.work == nil {
+		return nil
+	}
 	c.unwatch()
 	err := c.unlisten(ctx)
 	for _, call := range c.pending.close() {
@@ -186,8 +192,8 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	if timeout <= 0 {
 		timeout = c.timeout
 	}
-	subject := c.subjects.server(to.Type, to.ID)
-	if err := checkSubject(subject); err != nil {
+	subject, err := c.servers.server(to)
+	if err != nil {
 		return 0, err
 	}
 	body, err := c.encode(req)

@@ -233,3 +233,9 @@ func TestPendingCalls(t *testing.T) {
 	require.Zero(t, p.count.Load())
 	require.Empty(t, expired)
 }
+
+func TestShutdownWithoutInit(t *testing.T) {
+	t.Parallel()
+	client := NewRPCClient(RPCClientParams{Self: frontendServer("front-1"), Transport: NewMemoryBus().Transport("front-1")})
+	require.NoError(t, client.Shutdown(t.Context()))
+}

@@ -54,6 +54,8 @@ type NATSTransport struct {
 
 	queue  natsQueue
 	mixed  bool // nats.go may have something to write first; belongs to whose turn it is
+	start  time.Time
+	sent   atomic.Int64 // nanoseconds after start: when something was sent
 	events natsEvents
 	subs   natsSubscriptions
 
@@ -61,6 +63,7 @@ type NATSTransport struct {
 	watchers []*natsWatcher
 
 	moving        atomic.Bool // a move is under way
+	changing      sync.Mutex  // held while one link takes the place of another, for as long as that takes
 	rebuildWithin time.Duration
 
 	work   *lifecycle.Group // everything but the writer
@@ -82,7 +85,7 @@ func NewNATSTransport(params NATSParams) (*NATSTransport, error) {
 	if params.BootTimeout <= 0 {
 		params.BootTimeout = DefaultNATSBootTimeout
 	}
-	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin}
+	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin, start: time.Now()}
 	if t.metrics == nil {
 		t.metrics = noMetrics{}
 	}
@@ -109,7 +112,7 @@ func (t *NATSTransport) Init(ctx context.Context) error {
 		t.stopGroups(context.WithoutCancel(ctx))
 		return err
 	}
-	t.use(link)
+	t.use(ctx, link)
 	t.work.Go("nats events", t.handleEvents)
 	t.writer.Go("nats writer", t.write)
 	return nil

@@ -137,14 +137,20 @@ func (q *natsQueue) giveBack(batch []natsQueued) {
 	q.mu.Unlock()
 }
 
-// gather lets others run as long as they send.
+// gather lets others run as long as they send. Those that were woken on another
+// processor need a moment to begin.
 func (q *natsQueue) gather() {
-	for before, n := -1, 0; n > before; {
-		before = n
+	for before, still := 0, 0; still < 3; {
 		runtime.Gosched()
 		q.mu.Lock()
-		n = len(q.items)
+		n := len(q.items)
 		q.mu.Unlock()
+		if n > before {
+			still = 0
+		} else {
+			still++
+		}
+		before = n
 	}
 }
 

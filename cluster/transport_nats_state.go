@@ -21,9 +21,10 @@ type natsState struct {
 // up reports whether the socket of s still stands.
 func (s *natsState) up() bool { return !s.socket.isBroken() }
 
-// use makes link the one to send on, in a new epoch.
-func (t *NATSTransport) use(link *natsLink) {
+// use makes link the one to send on, in a new epoch, after it has subscribed.
+func (t *NATSTransport) use(ctx context.Context, link *natsLink) {
 	t.logFailure(t.subs.use(link))
+	_ = link.flush(ctx) // bounded; when it fails, the reconnect subscribes first
 	t.adopt(link)
 }
 
@@ -192,9 +193,15 @@ func (t *NATSTransport) rebuild(ctx context.Context, closed *natsLink) {
 		}
 		return
 	}
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	if t.state.Load().link != closed { // a move has been faster
+		link.close(context.WithoutCancel(ctx))
+		return
+	}
 	t.metrics.CountRPC(EventRebuilt)
 	t.subs.forget(closed)
-	t.use(link)
+	t.use(ctx, link)
 }
 
 // raise sets v to at least n.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -11,12 +12,15 @@ import (
 // is only one caller.
 const natsCrowdMemory = 32
 
+// natsBurst is how close to each other messages are that are sent together.
+const natsBurst = 10 * time.Microsecond
+
 func (t *NATSTransport) publish(m outgoing) error {
 	state := t.state.Load()
 	if !state.connected {
 		return m.refuse(errNotConnected)
 	}
-	if m.lone && state.direct && t.queue.begin() {
+	if m.lone && state.direct && t.quiet() && t.queue.begin() {
 		t.writeLone(m)
 		return nil
 	}
@@ -24,6 +28,13 @@ func (t *NATSTransport) publish(m outgoing) error {
 		return m.refuse(err)
 	}
 	return nil
+}
+
+// quiet reports whether nothing was sent a moment ago. Who answers a burst has
+// one message under way at a time, and yet many to send together.
+func (t *NATSTransport) quiet() bool {
+	now := int64(time.Since(t.start))
+	return now-t.sent.Swap(now) > int64(natsBurst)
 }
 
 // writeLone sends m in its caller's turn. It waits for nothing.
@@ -56,6 +67,7 @@ func (t *NATSTransport) write(context.Context) {
 			crowd = max(0, crowd-1)
 		}
 		t.writeAll(batch)
+		t.sent.Store(int64(time.Since(t.start)))
 		t.queue.giveBack(batch)
 	}
 }

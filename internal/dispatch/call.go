@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nuid"
-
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
@@ -39,8 +37,8 @@ func (c *Call) facts() *metadata {
 }
 
 func (c *Call) begin() {
-	c.meta.requestID = nuid.Next()
-	c.meta.startTime = startAt(time.Now().Add(c.began - c.clock.now()))
+	facts := newMetadata(time.Now().Add(c.began - c.clock.now()))
+	c.meta.requestID, c.meta.began = facts.requestID, facts.began
 }
 
 type callKey struct{}
@@ -67,7 +65,7 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	var s scanned
-	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set(key, "", true) || s.set(key, "", false) {
+	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set([]byte(key), nil, true) || s.set([]byte(key), nil, false) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
 	}
 	if mustBeObject(key) && raw[0] != '{' {

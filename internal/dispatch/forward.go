@@ -3,8 +3,6 @@ package dispatch
 import (
 	"time"
 
-	"github.com/nats-io/nuid"
-
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/constants"
@@ -40,7 +38,7 @@ func (b *Inbox) forward(m message) {
 		return
 	}
 	if b.admit(f, t) {
-		f.meta = metadata{requestID: nuid.Next(), startTime: startNow()}
+		f.meta = newMetadata(time.Now())
 		f.send(t)
 	}
 }

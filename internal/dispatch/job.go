@@ -29,8 +29,11 @@ type job struct {
 	target  *endpoint // nil: there is none
 	pool    *workers  // whose place it holds, with one of target; nil: none
 	began   bool      // code of the application may have run
-	meta    metadata
 	session *session.Session
+
+	// What every job needs, in one allocation with it.
+	ctx   callContext
+	reply clusterpb.Response
 }
 
 // ServeRequest takes what the RPC server received, in order, and never blocks
@@ -92,7 +95,8 @@ func (j *job) run() {
 		j.fail(err)
 		return
 	}
-	j.in.Reply(&clusterpb.Response{Data: data})
+	j.reply.Data = data
+	j.in.Reply(&j.reply)
 }
 
 // fail answers with err. What did not begin may be sent to another server, which
@@ -127,10 +131,9 @@ func (j *job) execute() (data []byte, err error) {
 		defer running.Add(-1)
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
-	ctx := &callContext{
-		Context: j.base(), deadline: deadline, in: j.cancellable(),
-		call: Call{Route: j.route, meta: j.meta},
-	}
+	ctx := &j.ctx
+	ctx.Context, ctx.deadline, ctx.in = j.base(), deadline, j.cancellable()
+	ctx.call.Route = j.route
 	defer ctx.finish()
 	j.began = true
 	out, err := j.d.invoke(ctx, j.target, j.in.Request.GetMsg().GetData())
@@ -146,14 +149,15 @@ func (j *job) execute() (data []byte, err error) {
 // prepare checks everything that can be refused before the method runs.
 func (j *job) prepare() (err error) {
 	req := j.in.Request
-	if j.meta, err = parseMetadata(req.GetMetadata()); err != nil {
+	meta := &j.ctx.call.meta
+	if *meta, err = parseMetadata(req.GetMetadata()); err != nil {
 		return err
 	}
-	if j.meta.hops > constants.MaxHops {
+	if meta.hops > constants.MaxHops {
 		return errs.ErrTooManyHops.With("route", j.route)
 	}
-	if j.meta.requestID == "" {
-		j.meta.requestID = nuid.Next()
+	if meta.requestID == "" {
+		meta.requestID = nuid.Next()
 	}
 	if _, err := address.Parse(j.route); err != nil {
 		return errs.ErrUndecodableRoute.With("route", j.route)
@@ -201,7 +205,7 @@ func (j *job) notify() bool {
 // never by a clock of two machines. Work that nobody waits for any more is not
 // started; for a notify nobody ever waits, so its time begins with its handler.
 func (j *job) deadline() (time.Time, error) {
-	left := j.meta.timeout
+	left := j.ctx.call.meta.timeout
 	if us := j.in.Request.GetRemainingUs(); us > 0 && us <= math.MaxInt64/int64(time.Microsecond) {
 		left = time.Duration(us) * time.Microsecond
 	}

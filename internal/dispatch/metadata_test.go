@@ -47,3 +47,18 @@ func TestMetadataOfOddShapes(t *testing.T) {
 		require.Error(t, err, text)
 	}
 }
+
+func TestScanSeconds(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"5s", "0.001s", "4.985s", "12.5s", "999999999s", "1.23456789s", "00.5s"} {
+		want, err := time.ParseDuration(text)
+		require.NoError(t, err)
+		got, ok := scanSeconds([]byte(text))
+		require.True(t, ok, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "s", "5", ".s", "5.s", ".5s", "0s", "0.0s", "-5s", "5ms", "1m5s", "1.2.3s", "1234567890s", "5s ", "5ss"} {
+		_, ok := scanSeconds([]byte(text))
+		require.False(t, ok, text)
+	}
+}

@@ -218,11 +218,11 @@ func (d *Dispatcher) request(ctx context.Context, e *envelope, to *cluster.Serve
 func inherited(ctx context.Context) (metadata, string) {
 	c := FromContext(ctx)
 	if c == nil {
-		return metadata{requestID: nuid.Next(), startTime: startNow()}, ""
+		return newMetadata(time.Now()), ""
 	}
 	meta := *c.facts()
 	if meta.requestID == "" {
-		meta.requestID, meta.startTime = nuid.Next(), startNow()
+		meta.requestID, meta.startTime, meta.began = nuid.Next(), "", time.Now().UnixNano()
 	}
 	return meta, c.Route
 }
