@@ -97,7 +97,7 @@ func (a *App) describe() *cluster.Server {
 		metadata["region"] = region
 	}
 	maps.Copy(metadata, a.opts.metadata)
-	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge}
+	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel}
 	if a.config.Cluster.Load.Interval > 0 {
 		caps = append(caps, constants.CapLoad)
 	}
@@ -142,6 +142,7 @@ func (a *App) dispatchParams() dispatch.Params {
 		Limits: dispatch.Limits{
 			Mailbox: c.Conn.Mailbox, SessionWindow: c.Cluster.Window.Session, ServerWindow: c.Cluster.Window.Server,
 			PitayaWindow: c.Cluster.Window.Pitaya, Remotes: c.Cluster.RPC.Server.Concurrency,
+			Route:   max(1, c.Cluster.RPC.Server.Concurrency*c.Cluster.RPC.Server.RouteShare/100),
 			Timeout: c.Cluster.RPC.Client.NATS.RequestTimeout,
 		},
 	}

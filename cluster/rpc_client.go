@@ -131,7 +131,8 @@ func (c *RPCClient) Go(to *Server, req *clusterpb.Request, timeout time.Duration
 // metadata; errs.ErrRequestTimeout with metadata timeout, route, server and
 // peer.id; Unavailable that IsUndelivered (nobody got it, or not connected);
 // Unavailable that IsMaybe (the connection broke meanwhile); TooLarge; and
-// errs.CodeClosed around ctx's cause when ctx was cancelled.
+// errs.CodeClosed around ctx's cause when ctx was cancelled. Then a callee of
+// ours is told to stop.
 func (c *RPCClient) Call(ctx context.Context, to *Server, req *clusterpb.Request) (*clusterpb.Response, error) {
 	timeout := c.timeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -156,6 +157,7 @@ func (c *RPCClient) wait(ctx context.Context, w *waiter, token uint64) (*cluster
 	case <-ctx.Done():
 		if call, ok := c.pending.take(token); ok {
 			c.waiters.put(w)
+			c.takeBack(ctx, token, call.info)
 			return nil, c.ended(ctx, call.info)
 		}
 		<-w.ready // somebody else took the call and is about to complete it

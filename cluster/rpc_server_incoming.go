@@ -19,6 +19,7 @@ type Incoming struct {
 	server   *RPCServer
 	reply    string
 	finished atomic.Bool
+	watched  atomic.Bool // by OnCancel
 }
 
 // Wanted reports whether a reply would go anywhere: false without a reply
@@ -33,6 +34,7 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 	if !in.finished.CompareAndSwap(false, true) {
 		return
 	}
+	in.unwatch()
 	if in.reply != "" {
 		in.server.answer(in.reply, resp)
 	}
@@ -43,6 +45,7 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 // more.
 func (in *Incoming) Discard() {
 	if in.finished.CompareAndSwap(false, true) {
+		in.unwatch()
 		in.server.open.done()
 	}
 }

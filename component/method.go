@@ -38,6 +38,8 @@ type Method struct {
 	Kind    Kind
 	// Concurrent methods need not wait for the session's earlier handlers.
 	Concurrent bool
+	// Limit is how many calls of a remote may run at once; 0: the server's share.
+	Limit int
 
 	as      role
 	arg     argShape

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nuid"
 
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 )
@@ -111,18 +112,34 @@ func Value(ctx context.Context, key string, v any) (bool, error) {
 type callContext struct {
 	context.Context // of the session or of the server
 	call            Call
-	deadline        time.Time // zero: none
+	deadline        time.Time         // zero: none
+	in              *cluster.Incoming // whose caller may cancel the call; nil: nobody
 
-	mu     sync.Mutex // guards timed and cancel
+	mu     sync.Mutex // guards the fields below
 	timed  context.Context
 	cancel context.CancelFunc
+	stop   context.CancelCauseFunc
 }
 
 func (c *callContext) Value(key any) any {
 	if key == (callKey{}) {
 		return &c.call
 	}
-	return c.Context.Value(key)
+	return c.source().Value(key)
+}
+
+// source is what values are taken from: the context that is waited for, once
+// there is one, because package context looks there for the cause of its end.
+func (c *callContext) source() context.Context {
+	if c.deadline.IsZero() {
+		return c.Context
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil || c.timed == over {
+		return c.Context
+	}
+	return c.timed
 }
 
 func (c *callContext) Deadline() (time.Time, bool) {
@@ -136,7 +153,8 @@ func (c *callContext) Done() <-chan struct{} { return c.waitable().Done() }
 
 func (c *callContext) Err() error { return c.waitable().Err() }
 
-// waitable is the context that is done at the deadline.
+// waitable is the context that is done at the deadline, or when the caller
+// cancels the call. Only from here on anybody hears of that.
 func (c *callContext) waitable() context.Context {
 	if c.deadline.IsZero() {
 		return c.Context
@@ -144,9 +162,21 @@ func (c *callContext) waitable() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+		c.timed, c.cancel = context.WithDeadline(c.cancellable(), c.deadline)
 	}
 	return c.timed
+}
+
+// cancellable is the context that is done when the caller cancels the call.
+func (c *callContext) cancellable() context.Context {
+	if c.in == nil {
+		return c.Context
+	}
+	var ctx context.Context
+	ctx, c.stop = context.WithCancelCause(c.Context)
+	stop := c.stop
+	c.in.OnCancel(func() { stop(errs.ErrCancelled) })
+	return ctx
 }
 
 // finish releases the timer. A context of a call with a deadline is done once
@@ -161,6 +191,9 @@ func (c *callContext) finish() {
 		c.timed = over
 	} else if c.cancel != nil {
 		c.cancel()
+	}
+	if c.stop != nil {
+		c.stop(nil)
 	}
 }
 

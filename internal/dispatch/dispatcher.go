@@ -56,6 +56,7 @@ type Limits struct {
 	ServerWindow  int           // unanswered forwards of this server to one server
 	PitayaWindow  int           // the same towards a Pitaya server, which drops what it cannot queue
 	Remotes       int           // remotes running at once
+	Route         int           // of one route, unless it has a limit of its own; 0: no limit
 	Timeout       time.Duration // of a call whose caller gave no deadline
 }
 
@@ -144,12 +145,21 @@ func (d *Dispatcher) fold() {
 	d.handlers, d.remotes = make(map[string]*endpoint), make(map[string]*endpoint)
 	for _, info := range d.Table.Routes() {
 		if m, ok := d.Table.Remote(info.Short); ok && info.Remote {
-			d.remotes[info.Short] = newEndpoint(m, d.Remotes)
+			d.remotes[info.Short] = newEndpoint(m, d.Remotes, d.share(m))
 			d.Metrics.RegisterRoute(d.Self.Type + "." + info.Short)
 		} else if m, ok := d.Table.Handler(info.Short); ok {
-			d.handlers[info.Short] = newEndpoint(m, d.Handlers)
+			d.handlers[info.Short] = newEndpoint(m, d.Handlers, d.share(m))
 		}
 	}
+}
+
+// share is how many calls of a route may run at once on workers. The sys remotes
+// have workers of their own and none of them is slow.
+func (d *Dispatcher) share(m *component.Method) int {
+	if m.Service == serviceSys {
+		return 0
+	}
+	return d.Limits.Route
 }
 
 // AfterInit does nothing.

@@ -12,6 +12,7 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	address "github.com/cereus-game/cereus/route"
 	"github.com/cereus-game/cereus/session"
@@ -25,7 +26,8 @@ type job struct {
 	d       *Dispatcher
 	in      *cluster.Incoming
 	route   string
-	target  *endpoint
+	target  *endpoint // nil: there is none
+	pool    *workers  // whose place it holds, with one of target; nil: none
 	meta    metadata
 	session *session.Session
 }
@@ -39,6 +41,7 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 	case clusterpb.RPCType_Sys:
 		d.serveForward(j)
 	case clusterpb.RPCType_User:
+		j.target = d.remotes[shortOf(j.route)]
 		d.serveOnWorker(j)
 	default:
 		j.fail(errs.ErrInvalidRPCType.With("route", j.route))
@@ -49,8 +52,8 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 // to no player, and what may run beside others, goes to a worker.
 func (d *Dispatcher) serveForward(j *job) {
 	req := j.in.Request
-	short := shortOf(j.route)
-	if m, ok := d.Table.Handler(short); ok && m.Concurrent || req.GetSession().GetId() == 0 {
+	j.target = d.handlers[shortOf(j.route)]
+	if j.target != nil && j.target.method.Concurrent || req.GetSession().GetId() == 0 {
 		d.serveOnWorker(j)
 		return
 	}
@@ -70,17 +73,20 @@ func (d *Dispatcher) serveOnWorker(j *job) {
 	}
 }
 
-// run serves the job and answers it.
+// run serves the job and answers it. The place is free before the answer is
+// sent, so that a caller who calls again at once finds it so.
 func (j *job) run() {
 	j.d.Metrics.Route(j.route).WaitedRemote(time.Since(j.in.Received))
 	returned := false
 	defer func() {
 		if !returned {
+			j.release()
 			j.fail(errEnded)
 		}
 	}()
 	data, err := j.execute()
 	returned = true
+	j.release()
 	if err != nil {
 		j.fail(err)
 		return
@@ -98,6 +104,9 @@ func (j *job) fail(err error) {
 func (j *job) execute() (data []byte, err error) {
 	of := origin{route: j.route}
 	defer j.d.guard(&err, &of)
+	if j.in.Cancelled() {
+		return nil, errs.ErrCancelled.With("route", j.route)
+	}
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
@@ -113,7 +122,7 @@ func (j *job) execute() (data []byte, err error) {
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
 	ctx := &callContext{
-		Context: j.base(), deadline: deadline,
+		Context: j.base(), deadline: deadline, in: j.cancellable(),
 		call: Call{Route: j.route, meta: j.meta},
 	}
 	defer ctx.finish()
@@ -133,6 +142,9 @@ func (j *job) prepare() (err error) {
 	if j.meta, err = parseMetadata(req.GetMetadata()); err != nil {
 		return err
 	}
+	if j.meta.hops > constants.MaxHops {
+		return errs.ErrTooManyHops.With("route", j.route)
+	}
 	if j.meta.requestID == "" {
 		j.meta.requestID = nuid.Next()
 	}
@@ -146,28 +158,32 @@ func (j *job) prepare() (err error) {
 }
 
 func (j *job) prepareRemote() error {
-	short := shortOf(j.route)
-	target, ok := j.d.remotes[short]
-	if !ok {
-		return errs.ErrRouteNotFound.With("route", short)
+	if j.target == nil {
+		return errs.ErrRouteNotFound.With("route", shortOf(j.route))
 	}
-	j.target = target
 	return nil
 }
 
 func (j *job) prepareHandler() error {
-	target, ok := j.d.handlers[shortOf(j.route)]
-	if !ok {
+	if j.target == nil {
 		j.d.logNotFound(j.route)
 		return handlerNotFound(j.route)
 	}
-	j.target = target
-	if target.method.Kind == component.KindNotify && !j.notify() {
+	if j.target.method.Kind == component.KindNotify && !j.notify() {
 		return errs.ErrNotifyRoute
 	}
 	var err error
 	j.session, err = j.d.standIn(j.in.Request)
 	return err
+}
+
+// cancellable is j.in when its caller may take the call back: another server
+// that still waits. Nobody takes back what a client sent.
+func (j *job) cancellable() *cluster.Incoming {
+	if j.session != nil || !j.in.Wanted() {
+		return nil
+	}
+	return j.in
 }
 
 func (j *job) notify() bool {

@@ -14,13 +14,17 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// newEndpoint folds a method into its pipeline.
-func newEndpoint(m *component.Method, around pipeline.Middleware) *endpoint {
+// newEndpoint folds a method into its pipeline. share limits what it may use of
+// the workers when the method has no limit of its own.
+func newEndpoint(m *component.Method, around pipeline.Middleware, share int) *endpoint {
 	h := pipeline.Handler(m.Call)
 	if around != nil {
 		h = around(h)
 	}
-	return &endpoint{method: m, handle: h}
+	if m.Limit > 0 {
+		share = m.Limit
+	}
+	return &endpoint{method: m, handle: h, limit: int64(share)}
 }
 
 // serve runs the local handler of m and answers it.

@@ -20,6 +20,7 @@ type metadata struct {
 	requestID string
 	startTime string        // the JSON number as received
 	timeout   time.Duration // 0: none was given
+	hops      int           // servers that the tree of calls went through before this one
 	others    map[string]json.RawMessage
 }
 
@@ -124,6 +125,9 @@ func (s *scanned) set(key, value string, isString bool) bool {
 	case constants.StartTimeKey:
 		s.startTime = value
 		return !isString
+	case constants.HopsKey:
+		s.hops = parseHops(value)
+		return !isString
 	}
 	return false
 }
@@ -191,9 +195,10 @@ func collect(all map[string]json.RawMessage) (metadata, error) {
 	if raw := all[constants.StartTimeKey]; json.Valid(raw) {
 		m.startTime = string(raw)
 	}
+	m.hops = hopsOf(all[constants.HopsKey])
 	for _, key := range []string{
 		constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey,
-		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey,
+		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey, constants.HopsKey,
 	} {
 		delete(all, key)
 	}
@@ -215,7 +220,9 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 	if m.others != nil {
 		return m.appendWithOthers(dst, h)
 	}
-	dst = append(dst, '{')
+	dst = append(dst, `{"`+constants.HopsKey+`":`...)
+	dst = strconv.AppendInt(dst, int64(m.hops+1), 10)
+	dst = append(dst, ',')
 	dst = appendMember(dst, constants.PeerIDKey, h.peerID)
 	dst = append(dst, ',')
 	dst = appendMember(dst, constants.PeerServiceKey, h.peerType)
@@ -238,8 +245,9 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 }
 
 func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
-	all := make(map[string]json.RawMessage, len(m.others)+6)
+	all := make(map[string]json.RawMessage, len(m.others)+7)
 	maps.Copy(all, m.others)
+	all[constants.HopsKey] = strconv.AppendInt(nil, int64(m.hops+1), 10)
 	all[constants.PeerIDKey] = appendJSONString(nil, h.peerID)
 	all[constants.PeerServiceKey] = appendJSONString(nil, h.peerType)
 	all[constants.TimeoutKey] = appendJSONString(nil, formatTimeout(h.timeout))

@@ -30,7 +30,7 @@ func TestMetadataTravels(t *testing.T) {
 	got, err := parseMetadata(b)
 	require.NoError(t, err)
 	clear(b) // what was read does not depend on the buffer
-	require.Equal(t, metadata{requestID: "id-1", startTime: "1790000000000000001", timeout: 1500 * time.Millisecond}, got)
+	require.Equal(t, metadata{requestID: "id-1", startTime: "1790000000000000001", timeout: 1500 * time.Millisecond, hops: 1}, got)
 }
 
 func TestMetadataOfOddShapes(t *testing.T) {

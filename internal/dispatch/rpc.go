@@ -111,6 +111,9 @@ func (d *Dispatcher) callOne(ctx context.Context, to *cluster.Server, route stri
 }
 
 func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCall) ([]byte, error) {
+	if err := checkHops(ctx); err != nil {
+		return nil, err
+	}
 	start := d.clock.now()
 	e := d.envelope()
 	resp, err := d.client.Call(ctx, to, d.request(ctx, e, to, c))

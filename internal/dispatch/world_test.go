@@ -60,7 +60,7 @@ func (w *world) start(id, serverType string) *node {
 	self := &cluster.Server{
 		ID: id, Type: serverType, Metadata: map[string]string{}, Frontend: serverType == "front",
 		Nonce: fmt.Sprintf("%s-%d", id, w.runs), State: cluster.StateUp,
-		Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge},
+		Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel},
 	}
 	if w.adapt != nil {
 		w.adapt(self)
