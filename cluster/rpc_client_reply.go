@@ -77,16 +77,14 @@ func (c *RPCClient) expired(call pendingCall) {
 
 // timeoutError is the error of wire.md 4.2 for PIT-408.
 func (c *RPCClient) timeoutError(call callInfo) error {
-	return &errs.Error{
-		Code:    errs.ErrRequestTimeout.Code,
-		Message: errs.ErrRequestTimeout.Message,
-		Metadata: map[string]string{
-			"timeout": call.timeout.String(),
-			"route":   call.route,
-			"server":  c.self.ID,
-			"peer.id": call.to.ID,
-		},
+	err := errs.Wrap(errs.ErrRequestTimeout.Code, errNoAnswer)
+	err.Metadata = map[string]string{
+		"timeout": call.timeout.String(),
+		"route":   call.route,
+		"server":  c.self.ID,
+		"peer.id": call.to.ID,
 	}
+	return err
 }
 
 // decodeResponse returns the response in data, or the error inside it: its

@@ -133,7 +133,7 @@ func (n *node) stop(others ...*node) {
 func (n *node) kill(others ...*node) {
 	n.transport.Disconnect()
 	for _, o := range others {
-		o.d.target(n.self).passOver(o.d.clock.now()) // as if somebody had called it
+		o.d.passOver(o.d.target(n.self)) // as if somebody had called it
 		o.settled(o.d.target(n.self))
 	}
 	n.stop(others...)
