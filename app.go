@@ -19,6 +19,7 @@ import (
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
 	"github.com/cereus-game/cereus/serializer"
 	"github.com/cereus-game/cereus/session"
@@ -50,8 +51,9 @@ type App struct {
 	reporter   *cluster.LoadReporter  // nil when standalone
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
-	pool       *session.Pool // nil on a backend
-	host       *agent.Host   // nil on a backend
+	calls      pipeline.Handler // calls through their middleware; nil when there is none
+	pool       *session.Pool    // nil on a backend
+	host       *agent.Host      // nil on a backend
 	acceptors  []acceptor.Acceptor
 	accepting  *lifecycle.Group
 

@@ -119,6 +119,7 @@ func (a *App) build() error {
 		}
 	}
 	a.dispatcher = dispatch.New(a.dispatchParams())
+	a.wrapCalls(a.opts.calls)
 	if a.pool != nil {
 		a.host = agent.NewHost(a.hostParams())
 	}

@@ -50,6 +50,7 @@ type options struct {
 	routers    []routerOption
 	handlers   []pipeline.Middleware
 	remotes    []pipeline.Middleware
+	calls      []pipeline.Middleware
 	validators map[string]agent.Validator
 }
 
@@ -205,6 +206,16 @@ func WithHandlerMiddleware(mw ...pipeline.Middleware) Option {
 // WithRemoteMiddleware puts middleware around every remote, the first given outermost.
 func WithRemoteMiddleware(mw ...pipeline.Middleware) Option {
 	return optionFunc(func(o *options) error { o.remotes = append(o.remotes, mw...); return nil })
+}
+
+// WithCallMiddleware puts middleware around every call that this server makes
+// (RPC, Notify and the other forms; with all retries, and once per server for
+// CallAll), the first given outermost. in is the argument, out the pointer that
+// the caller reads the reply into, nil for none; a middleware may return another
+// value of its type instead. CalledRoute tells the route. Clients' messages that
+// are forwarded do not come through here.
+func WithCallMiddleware(mw ...pipeline.Middleware) Option {
+	return optionFunc(func(o *options) error { o.calls = append(o.calls, mw...); return nil })
 }
 
 // WithHandshakeValidator refuses clients whose handshake check returns an error
