@@ -146,7 +146,7 @@ func TestN17_StoppedPastTheDeadline(t *testing.T) {
 
 // asking has players ask a frontend's own handler, and tells how long that took.
 func asking(t testing.TB, front *cereus.App) (stop func() []time.Duration) {
-	f := newFlow("local")
+	f := newFlow(t, "local")
 	for range 4 {
 		p := dial(t, front)
 		f.start(10*time.Millisecond, func(id string) ([]byte, error) {
@@ -187,7 +187,7 @@ func TestN21_OneOfTwoStopped(t *testing.T) { //nolint:paralleltest // it measure
 
 	best := 1000.0
 	for round := 0; round < 5 && (round < 1 || best >= 2); round++ {
-		f := newFlow(fmt.Sprint("round-", round))
+		f := newFlow(t, fmt.Sprint("round-", round))
 		f.start(20*time.Millisecond, func(id string) ([]byte, error) {
 			var out []byte
 			err := front.RPC(ctx, "vault.vault.run", &out, []byte(id))

@@ -36,11 +36,19 @@ type flow struct {
 	n    int
 	name string
 
+	once sync.Once
 	end  chan struct{}
 	open sync.WaitGroup
 }
 
-func newFlow(name string) *flow { return &flow{name: name, end: make(chan struct{})} }
+func newFlow(t testing.TB, name string) *flow {
+	f := &flow{name: name, end: make(chan struct{})}
+	t.Cleanup(f.quit)
+	return f
+}
+
+// quit begins no more calls. It may be called again.
+func (f *flow) quit() { f.once.Do(func() { close(f.end) }) }
 
 // calling makes a call with the given id, and returns the body of the answer.
 type calling func(id string) ([]byte, error)
@@ -92,7 +100,7 @@ func (f *flow) over(e *ending, out []byte, err error) {
 
 // stop begins no more calls and returns all of them when the last has ended.
 func (f *flow) stop() []*ending {
-	close(f.end)
+	f.quit()
 	f.open.Wait()
 	return f.all
 }
@@ -148,7 +156,8 @@ type pilgrim struct {
 	*raw
 	f *flow
 
-	mu    sync.Mutex // guards asked, and the writes
+	mu    sync.Mutex // guards what follows, and the writes
+	over  bool       // the connection has ended
 	asked map[uint64]*ending
 	last  uint64
 	gone  chan struct{}
@@ -187,6 +196,9 @@ func (p *pilgrim) start(every time.Duration, route, body string) {
 func (p *pilgrim) ask(route, body string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
 	e := p.f.begin()
 	p.last++
 	p.asked[p.last] = e
@@ -248,6 +260,7 @@ func clientError(body []byte) error {
 func (p *pilgrim) hungUp(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.over = true
 	for _, e := range p.asked {
 		if e.answered == 0 {
 			p.f.over(e, nil, &hangUp{cause})
