@@ -202,8 +202,9 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	}
 	err = c.transport.publish(outgoing{
 		subject: subject,
-		reply:   c.replySubject(token),
+		reply:   c.inbox,
 		body:    body,
+		lone:    c.pending.count.Load() == 1,
 		epoch:   req.GetOrderEpoch(),
 		call:    c,
 		token:   token,

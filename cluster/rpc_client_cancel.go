@@ -14,7 +14,8 @@ func (c *RPCClient) takeBack(ctx context.Context, token uint64, call callInfo) {
 	if ctx.Err() == context.DeadlineExceeded || !call.to.Has(constants.CapCancel) {
 		return
 	}
-	body, err := c.buffers.encode(&clusterpb.Cancel{Reply: c.replySubject(token), RemainingUs: call.timeout.Microseconds()})
+	asked := outgoing{reply: c.inbox, call: c, token: token}
+	body, err := c.buffers.encode(&clusterpb.Cancel{Reply: asked.replySubject(), RemainingUs: call.timeout.Microseconds()})
 	if err != nil {
 		return
 	}

@@ -113,6 +113,8 @@ func unmarshalResponse(data []byte, resp *clusterpb.Response) error {
 				resp.Error = new(clusterpb.Error)
 			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(f.bytes, resp.Error)
+		case f.number == 1000 && f.kind == protowire.VarintType:
+			resp.NotRun = f.varint != 0
 		}
 		return nil
 	})

@@ -60,6 +60,9 @@ type RPCServer struct {
 	endCancels []cancelFunc // of those that only concern work that is here
 	open       openRequests
 	cancels    *cancellations
+	still      *standstill
+	kept       *replyKeeper
+	work       *lifecycle.Group
 	byUser     userSubscriptions
 }
 
@@ -87,14 +90,22 @@ func (s *RPCServer) Name() string { return "rpc server" }
 
 // Init subscribes to the subjects of this server. The transport must be up.
 func (s *RPCServer) Init(ctx context.Context) error {
-	var err error
+	s.still = newStandstill()
+	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	s.kept = newReplyKeeper(s.transport, s.work, func() { s.metrics.CountRPC(EventUndelivered) })
+	if err := s.subscribe(); err != nil {
+		return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
+	}
+	s.work.Go("rpc server clock", s.watchStandstill)
+	return nil
+}
+
+func (s *RPCServer) subscribe() (err error) {
 	if s.endCancels, err = s.subscribeAll(s.hearsCancels()); err != nil {
 		return err
 	}
-	if s.ends, err = s.subscribeAll(s.subscriptions()); err != nil {
-		return errors.Join(err, cancelAll(ctx, s.endCancels))
-	}
-	return nil
+	s.ends, err = s.subscribeAll(s.subscriptions())
+	return err
 }
 
 // subscriptions are those that last as long as the server.
@@ -124,7 +135,8 @@ func (s *RPCServer) BeforeShutdown(context.Context) {}
 // until every Incoming is answered or ctx ends.
 func (s *RPCServer) Shutdown(ctx context.Context) error {
 	err := errors.Join(s.unsubscribe(ctx), s.awaitAnswers(ctx))
-	return errors.Join(err, cancelAll(ctx, s.endCancels))
+	s.kept.send()
+	return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
 }
 
 // unsubscribe ends every subscription that brings work, the users' included.

@@ -442,6 +442,7 @@ type Response struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	NotRun        bool                   `protobuf:"varint,1000,opt,name=not_run,json=notRun,proto3" json:"not_run,omitempty"` // the callee refused the call before anything of it ran
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -488,6 +489,13 @@ func (x *Response) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *Response) GetNotRun() bool {
+	if x != nil {
+		return x.NotRun
+	}
+	return false
 }
 
 // Error is a failure with a code (wire.md section 4).
@@ -1182,10 +1190,11 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x19\n" +
-	"\achanged\x18\xe8\a \x01(\fR\achanged\"N\n" +
+	"\achanged\x18\xe8\a \x01(\fR\achanged\"h\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12.\n" +
-	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\"\xae\x01\n" +
+	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\x12\x18\n" +
+	"\anot_run\x18\xe8\a \x01(\bR\x06notRun\"\xae\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x10\n" +
 	"\x03msg\x18\x02 \x01(\tR\x03msg\x12B\n" +

@@ -28,6 +28,7 @@ type job struct {
 	route   string
 	target  *endpoint // nil: there is none
 	pool    *workers  // whose place it holds, with one of target; nil: none
+	began   bool      // code of the application may have run
 	meta    metadata
 	session *session.Session
 }
@@ -94,11 +95,13 @@ func (j *job) run() {
 	j.in.Reply(&clusterpb.Response{Data: data})
 }
 
+// fail answers with err. What did not begin may be sent to another server.
 func (j *job) fail(err error) {
 	e := errs.From(err)
-	j.in.Reply(&clusterpb.Response{Error: &clusterpb.Error{
-		Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata,
-	}})
+	j.in.Reply(&clusterpb.Response{
+		Error:  &clusterpb.Error{Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata},
+		NotRun: !j.began && e.Code != errs.CodeConflict, // an earlier copy may have run
+	})
 }
 
 func (j *job) execute() (data []byte, err error) {
@@ -115,6 +118,7 @@ func (j *job) execute() (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	j.in.Deadline = deadline
 	if j.session == nil && j.notify() { // of a server, which waits only until it was taken
 		running := j.d.inFlight.of(rand.Int64()) // no RPC server counts it any more
 		running.Add(1)
@@ -126,6 +130,7 @@ func (j *job) execute() (data []byte, err error) {
 		call: Call{Route: j.route, meta: j.meta},
 	}
 	defer ctx.finish()
+	j.began = true
 	out, err := j.d.invoke(ctx, j.target, j.in.Request.GetMsg().GetData())
 	if err != nil {
 		return nil, err
