@@ -19,6 +19,7 @@ import (
 // ending is how one call of a vault ended.
 type ending struct {
 	id       string
+	player   *pilgrim // whose message it is; nil of a call
 	began    time.Time
 	took     time.Duration
 	server   string // that answered
@@ -200,6 +201,7 @@ func (p *pilgrim) ask(route, body string) {
 		return
 	}
 	e := p.f.begin()
+	e.player = p
 	p.last++
 	p.asked[p.last] = e
 	m := protocol.Message{Type: protocol.MessageRequest, ID: p.last, Route: route, Data: []byte(e.id + body)}
