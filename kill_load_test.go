@@ -1,10 +1,12 @@
 package cereus_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
@@ -22,6 +24,9 @@ func TestN01_KillUnderLoad(t *testing.T) { //nolint:paralleltest // it measures 
 	w := newWorld(t)
 	w.start(server{kind: "vault", id: "stays", game: w.vaults})
 	front := w.start(server{kind: "connector", front: true, config: []change{lasting, patient(killTimeout)}})
+	nc, err := nats.Connect(w.infra.NATSURL())
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
 	var plain, idempotent, players killTally
 	for round := range rounds {
 		id := fmt.Sprint("killed-", round)
@@ -45,6 +50,7 @@ func TestN01_KillUnderLoad(t *testing.T) { //nolint:paralleltest // it measures 
 		until(t, "both serve", func() bool { return f.good(id) > 50 && f.good("stays") > 50 })
 		at := time.Now()
 		killed.kill()
+		w.noticed(nc, id)
 		gone := time.Now()
 		good := f.good("stays")
 		until(t, "the other serves", func() bool { return f.good("stays") > good+200 })
@@ -66,11 +72,21 @@ func TestN01_KillUnderLoad(t *testing.T) { //nolint:paralleltest // it measures 
 	}
 }
 
+// noticed waits until NATS has: a moment passes between the end of a process and
+// that of its subscriptions.
+func (w *world) noticed(nc *nats.Conn, id string) {
+	w.t.Helper()
+	until(w.t, "NATS has noticed", func() bool {
+		_, err := nc.Request(w.prefix+"servers/vault/"+id, nil, time.Second)
+		return errors.Is(err, nats.ErrNoResponders)
+	})
+}
+
 // killTimeout is far above what a failover takes: also those that were given up
 // with the dead server are told long before.
 const killTimeout = 10 * time.Second
 
-// killing is when a server was killed, and when it was surely gone.
+// killing is when a server was killed, and when NATS gave it nothing more.
 type killing struct {
 	server   string
 	at, gone time.Time
