@@ -20,6 +20,7 @@ import (
 type ending struct {
 	id       string
 	player   *pilgrim // whose message it is; nil of a call
+	front    string   // of the flow
 	began    time.Time
 	took     time.Duration
 	server   string // that answered
@@ -32,10 +33,11 @@ func (e *ending) until() time.Time { return e.began.Add(e.took) }
 
 // flow is calls of a vault that go on until somebody stops them.
 type flow struct {
-	mu   sync.Mutex // guards ended and n
-	all  []*ending
-	n    int
-	name string
+	mu    sync.Mutex // guards ended and n
+	all   []*ending
+	n     int
+	name  string
+	front string // the id of the frontend, if that matters
 
 	once sync.Once
 	end  chan struct{}
@@ -103,6 +105,9 @@ func (f *flow) over(e *ending, out []byte, err error) {
 func (f *flow) stop() []*ending {
 	f.quit()
 	f.open.Wait()
+	for _, e := range f.all {
+		e.front = f.front
+	}
 	return f.all
 }
 
