@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,12 +32,20 @@ func seeded(t testing.TB) *rand.Rand {
 // stalls is how late this process was at most to do what it had to: a machine
 // with too much to do has nothing to say about times.
 type stalls struct {
+	mu    sync.Mutex // guards all
+	all   []stall
 	worst atomic.Int64
 	end   chan struct{}
 	over  chan struct{}
 }
 
-const stallTick = 5 * time.Millisecond
+// stall is a time in which this process did nothing of what it had to.
+type stall struct{ from, to time.Time }
+
+const (
+	stallTick = 2 * time.Millisecond
+	stallNote = 10 * time.Millisecond // what is noted
+)
 
 // watchStalls looks until the test ends.
 func watchStalls(t testing.TB) *stalls {
@@ -59,10 +68,29 @@ func (s *stalls) watch() {
 			return
 		case <-ticker.C:
 			now := time.Now()
-			s.worst.Store(max(s.worst.Load(), int64(now.Sub(last)-stallTick)))
+			s.note(last.Add(stallTick), now)
 			last = now
 		}
 	}
+}
+
+func (s *stalls) note(due, now time.Time) {
+	late := now.Sub(due)
+	s.worst.Store(max(s.worst.Load(), int64(late)))
+	if late < stallNote {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, stall{due, now})
+}
+
+// within reports whether the machine stalled in a time.
+func (s *stalls) within(from, to time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(s.all, from, func(st stall, at time.Time) int { return st.to.Compare(at) })
+	return i < len(s.all) && !s.all[i].from.After(to)
 }
 
 // most is the longest stall so far.
