@@ -21,6 +21,7 @@ import (
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/router"
 	"github.com/cereus-game/cereus/serializer"
 	"github.com/cereus-game/cereus/session"
 )
@@ -60,8 +61,9 @@ type App struct {
 	// appDieChan holds the first cause for which this server cannot go on.
 	appDieChan chan error
 
-	mu         sync.Mutex // guards modules, loadValues until the start, started, starting and abort
+	mu         sync.Mutex // guards modules, moved, loadValues until the start, started, starting and abort
 	modules    []Module
+	moved      []func(router.Move) // complete before anything is routed
 	loadValues loadValues
 	started    bool
 	starting   chan struct{} // closed when Start has returned; nil before it was called

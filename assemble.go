@@ -21,7 +21,6 @@ import (
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
-	"github.com/cereus-game/cereus/router"
 	"github.com/cereus-game/cereus/serializer"
 	"github.com/cereus-game/cereus/session"
 )
@@ -136,7 +135,7 @@ func (a *App) dispatchParams() dispatch.Params {
 		handlers = append(handlers[:len(handlers):len(handlers)], pipeline.Validate())
 	}
 	p := dispatch.Params{
-		Self: a.self, Router: router.New(), Table: a.table, Pool: a.pool,
+		Self: a.self, Router: a.routes(), Table: a.table, Pool: a.pool,
 		Serializer: a.serializer, Encoding: a.encoding(),
 		Handlers: pipeline.Chain(handlers...), Remotes: pipeline.Chain(a.opts.remotes...),
 		Loopback: c.Cluster.RPC.Server.LoopbackEnabled, Log: a.log, Metrics: a.metrics,
@@ -146,9 +145,6 @@ func (a *App) dispatchParams() dispatch.Params {
 			Route:   max(1, c.Cluster.RPC.Server.Concurrency*c.Cluster.RPC.Server.RouteShare/100),
 			Timeout: c.Cluster.RPC.Client.NATS.RequestTimeout,
 		},
-	}
-	for _, r := range a.opts.routers {
-		p.Router.Set(r.serverType, r.kind, r.pick)
 	}
 	if c.Errors.HidePanics {
 		p.HidePanics = func(any) string { return "internal error" }

@@ -189,10 +189,15 @@ func acceptorOption(build func(*App) acceptor.Acceptor) Option {
 }
 
 // WithRouter sets how a server of the type is picked, for clients' messages
-// (router.ToHandler) or for calls of servers (router.ToRemote). Without it
-// every server that is up is equally likely.
+// (router.ToHandler), for calls of servers (router.ToRemote) or, with 0, for
+// both; the type "" is every type that has no router of its own. Without it the
+// keys cluster.router.* say how, and without these every server that is up is
+// equally likely. App.SetRouter takes routers that need the app.
 func WithRouter(serverType string, kind router.Kind, pick router.Func) Option {
 	return optionFunc(func(o *options) error {
+		if err := checkRouter(serverType, kind); err != nil {
+			return err
+		}
 		o.routers = append(o.routers, routerOption{serverType, kind, pick})
 		return nil
 	})

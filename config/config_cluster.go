@@ -9,6 +9,7 @@ type Cluster struct {
 	NATS   NATS       `key:"nats"`
 	Window Window     `key:"window"`
 	RPC    RPC        `key:"rpc"`
+	Router Router     `key:"router"`
 	SD     Discovery  `key:"sd"`
 }
 

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -75,16 +76,17 @@ func (d *Dispatcher) callAgain(ctx context.Context, to address.Route, c Outgoing
 	var lost error
 	for {
 		server, err := d.choose(ctx, to, c, tried)
-		if err != nil && lost != nil {
-			return nil, lost
-		} else if err != nil {
-			return nil, err
+		if err != nil {
+			return nil, cmp.Or(lost, err)
 		}
 		data, err := d.try(ctx, server, c, d.portion(ctx, to.ServerType, tried))
 		switch {
 		case cluster.IsMoved(err):
 			continue
 		case cluster.IsGone(err):
+			d.Metrics.RPCFailover()
+		case turnedDown(err) && lost == nil:
+			lost = err
 			d.Metrics.RPCFailover()
 		case again(ctx, err):
 			lost = err

@@ -71,7 +71,7 @@ func (f *forward) choose() (*target, error) {
 	s := f.box.session
 	server, err := d.pick(s.Context(), router.Call{
 		Route: f.m.route.Route, ServerType: f.m.route.ServerType, Kind: router.ToHandler,
-		Frontend: d.Self.ID, SessionID: s.ID(), UID: s.UID(), Build: buildOf(s), Payload: f.m.data,
+		Frontend: d.Self.ID, SessionID: s.ID(), UID: f.m.facts(s).uid, Build: buildOf(s), Payload: f.m.data,
 	}, f.tried)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,8 @@ func (f *forward) send(t *target) {
 // request is what travels: wire.md 9.1, and for a server of ours the facts of order.
 func (f *forward) request(e *envelope, timeout time.Duration) *clusterpb.Request {
 	d, s := f.box.d, f.box.session
-	e.session.Id, e.session.Uid, e.session.Data = s.ID(), s.UID(), s.Data()
+	told := f.m.facts(s)
+	e.session.Id, e.session.Uid, e.session.Data = s.ID(), told.uid, told.data
 	e.msg.Id, e.msg.Route, e.msg.Data = f.m.id, f.m.route.full, f.m.data
 	if f.m.notify {
 		e.msg.Type = clusterpb.MsgType_MsgNotify

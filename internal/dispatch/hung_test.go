@@ -304,6 +304,35 @@ func TestAServerThatLeavesIsNotGivenUp(t *testing.T) {
 	<-stopped
 }
 
+// A server that has too much to do did not begin: another one may have room.
+func TestABusyServerIsLeftOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.Remotes, w.limits.Timeout = 1, patience
+	g := w.withGame()
+	front := w.start("front-1", "front")
+	front.d.Router.SetDefault(first())
+	front.sees(w.start("room-1", "room"), w.start("room-2", "room"), w.start("room-3", "room"))
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	defer g.open()
+	for n := int64(1); n <= 2; n++ {
+		calls.Go(func() {
+			_, err := front.d.RPC(t.Context(), OutgoingCall{Route: "room.rem.hold", Payload: []byte("x")})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		g.runs(t, n)
+	}
+	for _, again := range []bool{false, true} {
+		_, err := front.d.RPC(t.Context(), OutgoingCall{Route: "room.rem.echo", Idempotent: again})
+		require.ErrorIs(t, err, errs.ErrBusy, "room-3 is not asked")
+		_, err = front.d.RPC(t.Context(), OutgoingCall{Route: "room.rem.nothing", Idempotent: again})
+		require.Error(t, err)
+	}
+}
+
 // An idempotent call leaves a server that does not answer while there is time.
 func TestIdempotentCallsGoElsewhere(t *testing.T) {
 	t.Parallel()

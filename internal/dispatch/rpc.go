@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,24 +84,38 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 	return d.callAny(ctx, parsed, c)
 }
 
-// callAny tries the servers of the type until one was there.
+// callAny tries the servers of the type until one was there that took the call.
 func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
 	var tried []targetKey
+	var lost error // what is to be told when there is no other server
 	for {
 		server, err := d.choose(ctx, to, c, tried)
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(lost, err)
 		}
 		data, err := d.call(ctx, server, c)
 		switch {
-		case cluster.IsGone(err):
-			tried = append(tried, keyOf(server))
-			d.Metrics.RPCFailover()
 		case cluster.IsMoved(err):
+			continue
+		case cluster.IsGone(err):
+		case turnedDown(err) && lost == nil: // once: a crowd that goes from server to server helps none
+			lost = err
 		default:
 			return data, err
 		}
+		tried = append(tried, keyOf(server))
+		d.Metrics.RPCFailover()
 	}
+}
+
+// turnedDown reports whether the callee did not begin with the call for a reason
+// that another server may not have: it has too much to do, or stood still for a while.
+func turnedDown(err error) bool {
+	if !cluster.IsRefused(err) {
+		return false
+	}
+	code := errs.CodeOf(err)
+	return code == errs.CodeBusy || code == errs.CodeUnavailable
 }
 
 // choose picks a server that the call did not try.

@@ -209,10 +209,13 @@ func (p *player) Respond(id uint64, _ []byte, failure *errs.Error, _ bool) {
 	p.answers[id] = append(p.answers[id], failure)
 }
 
-func (p *player) send(kind protocol.MessageType, number uint32) {
-	m := &protocol.Message{Type: kind, Route: "room.svc.tell", Data: binary.BigEndian.AppendUint32(nil, number)}
+func (p *player) send(kind protocol.MessageType, number uint32) { p.sendTo("room.", kind, number) }
+
+// sendTo also sends to the frontend itself, whose prefix is "".
+func (p *player) sendTo(prefix string, kind protocol.MessageType, number uint32) {
+	m := &protocol.Message{Type: kind, Route: prefix + "svc.tell", Data: binary.BigEndian.AppendUint32(nil, number)}
 	if kind == protocol.MessageRequest {
-		m.Route, m.ID = "room.svc.ask", uint64(number)
+		m.Route, m.ID = prefix+"svc.ask", uint64(number)
 		p.asked[number] = true
 	}
 	p.inbox.Offer(m)
