@@ -209,6 +209,6 @@ func (v *vote) err() error {
 	if !v.lost() {
 		return nil
 	}
-	return errs.New(errs.CodeUnavailable, "too few servers can answer for the quorum: the results say why").
+	return errs.New(errs.CodeUnavailable, "too few servers can answer for the quorum: see the errors of the results, or ask for fewer").
 		With("quorum", strconv.Itoa(v.wanted)).With("servers", strconv.Itoa(v.servers)).With("failed", strconv.Itoa(v.failed))
 }

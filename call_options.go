@@ -125,8 +125,8 @@ func apply(opts []CallOption) (o callOptions) {
 }
 
 // outgoing is the call that the options describe.
-func (o *callOptions) outgoing(route string, oneWay bool) dispatch.OutgoingCall {
+func (c *callOptions) outgoing(route string, oneWay bool) dispatch.OutgoingCall {
 	return dispatch.OutgoingCall{
-		Route: route, ServerID: o.serverID, Key: o.key, Leader: o.leader, Idempotent: o.idempotent, OneWay: oneWay,
+		Route: route, ServerID: c.serverID, Key: c.key, Leader: c.leader, Idempotent: c.idempotent, OneWay: oneWay,
 	}
 }

@@ -20,7 +20,8 @@ const (
 type finding int
 
 const (
-	silence    finding = iota // no answer, or none was possible
+	ignorance  finding = iota // it could not be asked
+	silence                   // no answer in time
 	life                      // this run of the server answered
 	absence                   // nobody is there
 	succession                // another run has taken the server's place
@@ -31,8 +32,8 @@ const (
 func (d *Dispatcher) probe(ctx context.Context, t *target) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	e := d.envelope()
-	resp, err := d.client.Call(ctx, t.server, d.request(ctx, e, t.server, OutgoingCall{Route: t.server.Type + "." + routeProbe}))
+	e, c := d.envelope(), OutgoingCall{Route: t.server.Type + "." + routeProbe}
+	resp, err := d.client.Call(ctx, t.server, d.request(ctx, e, t.server, c, d.timeLeft(ctx)))
 	d.putEnvelope(e)
 	nonce := string(resp.GetData())
 	switch {
@@ -42,8 +43,10 @@ func (d *Dispatcher) probe(ctx context.Context, t *target) finding {
 		return life
 	case cluster.IsGone(err):
 		return absence
+	case cluster.IsTimedOut(err):
+		return silence
 	}
-	return silence
+	return ignorance
 }
 
 // probeUntilItAnswers ends that t is passed over for hanging, when it answers.
@@ -76,6 +79,7 @@ func (d *Dispatcher) followUp(ctx context.Context, t *target) {
 			d.abandon(t)
 		case silence:
 			d.hangs(t)
+		case ignorance:
 		}
 		if !wait(ctx, pause) || !t.vitals.hung.Load() {
 			return
@@ -111,7 +115,7 @@ func (d *Dispatcher) check(t *target, pause time.Duration) {
 			switch d.probe(ctx, t) {
 			case absence, succession:
 				d.abandon(t)
-			case silence, life:
+			case ignorance, silence, life:
 			}
 		}
 	})

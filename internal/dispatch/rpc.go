@@ -178,21 +178,24 @@ func (d *Dispatcher) call(ctx context.Context, to *cluster.Server, c OutgoingCal
 	}
 	start, t := d.clock.now(), d.target(to)
 	t.vitals.calls.Add(1)
-	e := d.envelope()
-	resp, err := d.client.Call(ctx, to, d.request(ctx, e, to, c))
+	e, had := d.envelope(), d.timeLeft(ctx)
+	resp, err := d.client.Call(ctx, to, d.request(ctx, e, to, c, had))
 	d.putEnvelope(e)
-	took := d.clock.now() - start
-	d.timers(c.Route, err).Answered(metrics.KindRPC, took, string(errs.CodeOf(err)))
-	d.outcome(t, took, err)
+	d.timers(c.Route, err).Answered(metrics.KindRPC, d.clock.now()-start, string(errs.CodeOf(err)))
+	d.outcome(t, had, err)
 	return resp.GetData(), err
 }
 
-// request is wire.md 9.1 for a user RPC, in the context of the call that ctx serves.
-func (d *Dispatcher) request(ctx context.Context, e *envelope, to *cluster.Server, c OutgoingCall) *clusterpb.Request {
-	timeout := d.Limits.Timeout
+// timeLeft is how long a call that is sent now is waited for.
+func (d *Dispatcher) timeLeft(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
-		timeout = max(min(timeout, time.Until(deadline)), leastTime)
+		return max(min(d.Limits.Timeout, time.Until(deadline)), leastTime)
 	}
+	return d.Limits.Timeout
+}
+
+// request is wire.md 9.1 for a user RPC, in the context of the call that ctx serves.
+func (d *Dispatcher) request(ctx context.Context, e *envelope, to *cluster.Server, c OutgoingCall, timeout time.Duration) *clusterpb.Request {
 	meta, route := inherited(ctx)
 	e.msg.Route, e.msg.Data = c.Route, c.Payload
 	if c.OneWay {
