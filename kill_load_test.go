@@ -118,10 +118,10 @@ func (k *killTally) add(t testing.TB, w *world, all []*ending, kill killing) {
 		switch {
 		case e.err == nil && e.until().Before(kill.at):
 			k.quiet = append(k.quiet, e.took)
-		case e.err == nil && e.until().After(kill.at) && e.began.Before(unknown[e.player]):
-			k.behind = append(k.behind, e.took)
 		case e.err == nil && e.until().After(kill.at) && kill.lag.within(e.began, e.until()):
 			k.stalled = append(k.stalled, e.took)
+		case e.err == nil && e.until().After(kill.at) && e.began.Before(unknown[e.player]):
+			k.behind = append(k.behind, e.took)
 		case e.err == nil && e.server == "stays" && e.began.Before(kill.gone.Add(time.Second)):
 			k.elsewhere = append(k.elsewhere, e.took)
 		case e.err == nil:
