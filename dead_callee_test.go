@@ -52,7 +52,7 @@ func TestN16_KilledInAHandler(t *testing.T) {
 
 	began, outcomes := time.Now(), make(map[string]chan error)
 	idempotent := make(chan []byte, 1)
-	for id, make := range map[string]func(body []byte) error{
+	for id, ask := range map[string]func(body []byte) error{
 		"to":      func(b []byte) error { return front.RPC(ctx, "vault.vault.hang", nil, b, cereus.To("killed")) },
 		"any":     func(b []byte) error { return front.RPC(ctx, "vault.vault.hang", nil, b) },
 		"forward": func(b []byte) error { _, err := dial(t, front).ask("vault.vault.hang", string(b)); return err },
@@ -63,7 +63,7 @@ func TestN16_KilledInAHandler(t *testing.T) {
 			return err
 		},
 	} {
-		outcome := outcomeOf(func() error { return make([]byte(id + " killed")) })
+		outcome := outcomeOf(func() error { return ask([]byte(id + " killed")) })
 		outcomes[id] = outcome
 		w.starts("killed", id)
 	}

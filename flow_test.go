@@ -57,7 +57,7 @@ func (f *flow) quit() { f.once.Do(func() { close(f.end) }) }
 type calling func(id string) ([]byte, error)
 
 // start makes a call every so often, whatever becomes of those before.
-func (f *flow) start(every time.Duration, make calling) {
+func (f *flow) start(every time.Duration, request calling) {
 	f.open.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -66,15 +66,15 @@ func (f *flow) start(every time.Duration, make calling) {
 			case <-f.end:
 				return
 			case <-ticker.C:
-				f.open.Go(func() { f.one(make) })
+				f.open.Go(func() { f.one(request) })
 			}
 		}
 	})
 }
 
-func (f *flow) one(make calling) {
+func (f *flow) one(request calling) {
 	e := f.begin()
-	out, err := make(e.id)
+	out, err := request(e.id)
 	f.over(e, out, err)
 }
 

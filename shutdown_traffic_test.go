@@ -36,15 +36,15 @@ func TestN12_ShutdownUnderTraffic(t *testing.T) {
 	w := newWorld(t)
 	w.start(server{kind: "vault", id: "stays", game: w.vaults})
 	front := w.start(server{kind: "connector", front: true, config: []change{patient(patience / 2)}})
-	any := newFlow(t, "any")
-	any.calls(t, front, 5*time.Millisecond)
+	typed := newFlow(t, "any")
+	typed.calls(t, front, 5*time.Millisecond)
 	for range 2 {
-		any.pilgrim(t, front).start(20*time.Millisecond, "vault.vault.run", " 1ms")
+		typed.pilgrim(t, front).start(20*time.Millisecond, "vault.vault.run", " 1ms")
 	}
 	for round := range rounds {
 		shutdownRound(t, w, front, fmt.Sprint("goes-", round))
 	}
-	all := any.stop()
+	all := typed.stop()
 	exactlyOnce(t, all, patience)
 	ranOnce(t, w, all)
 	for _, e := range all {
