@@ -2,6 +2,7 @@ package cereus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -57,9 +58,18 @@ func (a *App) perform(ctx context.Context, c calling, arg any) error {
 	called := c // only this one has to outlive the stack
 	out, err := a.callThrough(ctx, &called, arg)
 	if err != nil {
-		return errs.From(err)
+		return coded(err)
 	}
 	return called.settle(out)
+}
+
+// coded gives a code to what has none. What has one stays as it is, so that
+// cluster.IsUndelivered and the like answer through middleware as well.
+func coded(err error) error {
+	if e, ok := errors.AsType[*errs.Error](err); ok && e != nil {
+		return err
+	}
+	return errs.From(err)
 }
 
 func (a *App) callThrough(ctx context.Context, c *calling, arg any) (out any, err error) {

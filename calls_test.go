@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/pipeline"
@@ -260,6 +261,10 @@ func TestCallMiddleware(t *testing.T) {
 		return next(context.Background(), in)
 	})
 	require.ErrorContains(t, app.RPC(ctx, "room.table.who", &reply, nil), "context")
+	as(func(ctx context.Context, in any, next pipeline.Handler) (any, error) { return next(ctx, in) })
+	err = app.RPC(ctx, "room.table.nothing", nil, nil)
+	require.ErrorIs(t, err, errs.ErrRouteNotFound)
+	require.True(t, cluster.IsRefused(err), "what is known of a failed call is not lost on the way")
 	as(func(ctx context.Context, in any, next pipeline.Handler) (any, error) {
 		return next(context.WithValue(ctx, calledKey{}, 1), in)
 	})

@@ -56,7 +56,7 @@ func newEvents(f *factory) events {
 		writeQueueSlow:    f.counter("cereus_write_queue_slow_total", "connections closed because their write queue was full"),
 		panics:            f.counters("cereus_panics_total", "where", "panics of user code that were recovered, by place"),
 		pushes:            f.counters("cereus_pushes_total", "outcome", "pushes to clients, by outcome"),
-		rpcCalls:          f.counters("cereus_rpc_calls_total", "outcome", "calls made to other servers, by outcome"),
+		rpcCalls:          f.counters("cereus_rpc_calls_total", "outcome", "calls between servers that did not go smoothly, by what happened: timeout, undelivered, maybe_run, late_reply, cancelled, too_large, malformed, foreign_reply, dropped, panic; paused is a standstill of this process"),
 		rpcFailovers:      f.counter("cereus_rpc_failovers_total", "calls that were not delivered and went to another server"),
 		rpcRetries:        f.counter("cereus_rpc_retries_total", "idempotent calls that may have run and were sent to another server"),
 		rpcHung:           f.counter("cereus_rpc_hung_total", "times a server let calls time out and was passed over until it answered"),
@@ -152,7 +152,7 @@ func (m *Metrics) Pushes(outcome string, n int) {
 	}
 }
 
-// RPCCall counts a finished call to another server.
+// RPCCall counts something that happened to calls between servers.
 func (m *Metrics) RPCCall(outcome string) {
 	if m != nil {
 		m.events.rpcCalls.value(outcome).Inc()
