@@ -37,10 +37,12 @@ type pusher interface {
 	PushToUser(frontendType, uid string, push *clusterpb.Push) error
 	// PushToFrontend reaches users of one server that has CapPush.
 	PushToFrontend(to *cluster.Server, push *clusterpb.Push) error
-	// PushToFrontends reaches users of all servers of the type, which all have CapPush.
+	// PushToFrontends reaches users of all servers of the type that have CapPush.
 	PushToFrontends(frontendType string, push *clusterpb.Push) error
 	// KickUser closes the user's connection on whichever frontend of the type holds it.
-	KickUser(frontendType, uid string) error
+	KickUser(frontendType, uid string, kick *clusterpb.KickMsg) error
+	// KickOnFrontends closes those on all servers of the type that have CapPush.
+	KickOnFrontends(frontendType string, kick *clusterpb.KickMsg) error
 }
 
 // Client is how calls and pushes reach other servers; *cluster.RPCClient is one.
