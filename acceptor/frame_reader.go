@@ -49,6 +49,16 @@ func (c *Conn) nextMessage() (protocol.PacketType, []byte, error) {
 	}
 }
 
+// pendingMessage is Pending on a WebSocket, where a message is the usual frame.
+func (c *Conn) pendingMessage(b []byte) bool {
+	f := c.frames
+	if f.open || len(b) == f.at {
+		return false
+	}
+	h, need, err := parseFrameHeader(b[f.at:], int(c.limit.Load())+protocol.HeaderSize)
+	return err == nil && len(b)-f.at >= need && h.final && !h.control() && h.length >= protocol.HeaderSize
+}
+
 // unwrap takes the packet out of a message.
 func (c *Conn) unwrap(message []byte) (protocol.PacketType, []byte, error) {
 	t, need, err := c.inspect(message)
