@@ -107,7 +107,7 @@ func (b *Inbox) execute(m *message) (data []byte, err error) {
 	if e.method.Kind == component.KindNotify && m.id != 0 && !m.notify {
 		return nil, errs.ErrNotifyRoute
 	}
-	ctx := &callContext{Context: b.session.Context(), call: Call{Route: m.route.full, clock: &b.d.clock, began: m.at}}
+	ctx := &localContext{Context: b.session.Context(), dispatcher: b.d, route: m.route, at: m.at}
 	out, err := b.d.invoke(ctx, e, m.data)
 	if err != nil || m.id == 0 || m.notify {
 		return nil, err
