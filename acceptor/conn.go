@@ -31,6 +31,8 @@ type Conn struct {
 	in        inbox
 	frames    *frameReader // nil unless a WebSocket
 
+	place *place // what it counts in
+
 	begun bool // the packet that is being read has a deadline
 
 	limit       atomic.Int64 // largest body
