@@ -224,12 +224,17 @@ func ipVersion(remote string) string {
 
 // data takes a message that deliver gives to the session's inbox.
 func (a *Agent) data(body []byte) error {
-	m, err := protocol.DecodeMessage(body, a.host.Decoding)
+	m, err := protocol.DecodeHead(body, a.host.Decoding)
 	if err != nil {
 		return err
 	}
-	if a.flow != nil && !a.flow.allow() {
-		return a.refuse(&m)
+	if ok, err := a.admit(&m); !ok {
+		return err
+	}
+	if m.Compressed { // only now: inflating is work
+		if err := m.Inflate(a.host.Decoding); err != nil {
+			return err
+		}
 	}
 	if a.burst == nil {
 		a.burst = bursts.Get().(*burst)

@@ -98,6 +98,7 @@ type Dispatcher struct {
 	envelopes  sync.Pool            // of *envelope
 	remotes    map[string]*endpoint // by service.method; written in Init only
 	handlers   map[string]*endpoint
+	rated      bool // some handler has a rate
 }
 
 // New returns a dispatcher that starts nothing until Init.
@@ -132,6 +133,7 @@ func (d *Dispatcher) Init(context.Context) error {
 		return err
 	}
 	d.fold()
+	d.limitRates()
 	d.routes.init(d)
 	d.inboxes = lifecycle.NewWorkers(d.group, "inbox", func(ctx context.Context, b *Inbox) { b.run(ctx) })
 	d.boxes = lifecycle.NewWorkers(d.group, "mailbox", func(ctx context.Context, b *mailbox) { b.run(ctx) })
