@@ -46,7 +46,7 @@ type Method struct {
 	newArg  func() any // a fresh *T for argTyped
 	call    func(ctx context.Context, arg any) (any, error)
 	raw     func(ctx context.Context, body []byte) ([]byte, error) // call without a change of types; nil: there are types
-	argType string // for listings
+	argType string                                                 // for listings
 	outType string
 	owner   string // the component's type, for error messages
 }
