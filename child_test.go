@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
@@ -148,7 +149,11 @@ func childApp(program string) (*cereus.App, error) {
 		if err := json.Unmarshal([]byte(os.Getenv(childConfig)), c); err != nil {
 			return nil, err
 		}
-		opts = append(opts, cereus.Backend(program), cereus.WithConfig(c), cereus.WithID(os.Getenv(childID)))
+		role := cereus.Backend(program)
+		if program == "door" {
+			opts, role = append(opts, cereus.WithTCP("127.0.0.1:0")), cereus.Frontend(program)
+		}
+		opts = append(opts, role, cereus.WithConfig(c), cereus.WithID(os.Getenv(childID)))
 	}
 	app, err := cereus.New(opts...)
 	if err != nil {
@@ -161,6 +166,9 @@ func childApp(program string) (*cereus.App, error) {
 	if err := app.Register(&stuck{}, component.WithName("stuck")); err != nil {
 		return nil, err
 	}
+	if err := app.Register(unhurried{}, component.WithName("slow")); err != nil {
+		return nil, err
+	}
 	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
 		return nil, err
 	}
@@ -168,6 +176,16 @@ func childApp(program string) (*cereus.App, error) {
 		return app, registerVault(app, dir)
 	}
 	return app, nil
+}
+
+// unhurried takes its time for an answer.
+type unhurried struct{}
+
+func (unhurried) Routes(r *component.Routes) {
+	component.HandleRaw(r, "answer", func(_ context.Context, b []byte) ([]byte, error) {
+		<-time.After(300 * time.Millisecond)
+		return b, nil
+	})
 }
 
 // announcer tells the parent when the app is up: it hears the app's log.

@@ -45,7 +45,7 @@ func (b *bench) local(ctx context.Context) error {
 	for _, s := range shapes() {
 		goal := 0.0
 		if s.inFlight > 1 {
-			goal = 0.9
+			goal = 0.35
 		}
 		unbatched := b.each(b.row("bare echo unbatched "+s.String(), "req/s"), eachServer, b.load, "echo",
 			b.echo(target{each.TCP, bareEcho}, routeEcho, s))
@@ -53,7 +53,7 @@ func (b *bench) local(ctx context.Context) error {
 			b.echo(target{burst.TCP, bareEcho}, routeEcho, s))
 		tcp := b.each(b.row("local TCP "+s.String(), "req/s"), server, b.load, "echo",
 			b.echo(target{front.TCP, overTCP}, routeEcho, s))
-		tcp.beside(unbatched, goal).beside(batched, 0)
+		tcp.beside(unbatched, 0).beside(batched, goal)
 		tcp.AllocsAtMost = 16
 		b.each(b.row("local WebSocket "+s.String(), "req/s"), server, b.load, "echo",
 			b.echo(target{front.WS, overWS}, routeEcho, s)).beside(unbatched, 0).beside(batched, 0)
@@ -165,53 +165,4 @@ func (b *bench) broadcast(ctx context.Context) error {
 	b.each(b.row("broadcast to 1000 TCP members", "pushes/s"), server, b.load, "fan", fan(target{front.TCP, overTCP})).beside(limit, 0)
 	b.each(b.row("broadcast to 1000 WebSocket members", "pushes/s"), server, b.load, "fan", fan(target{front.WS, overWS})).beside(limit, 0)
 	return nil
-}
-
-const idleConns = 19_000
-
-// idle is connections that do nothing. Every run has a fresh server.
-func (b *bench) idle(context.Context) error {
-	b.idleRows("TCP", func(a addresses) target { return target{a.TCP, overTCP} }, idleGoals{resident: 10, goroutines: 1.01})
-	b.idleRows("WebSocket", func(a addresses) target { return target{a.WS, overWS} }, idleGoals{})
-	return nil
-}
-
-// idleGoals are at most; 0 is none.
-type idleGoals struct{ resident, goroutines float64 }
-
-func (b *bench) idleRows(name string, of func(addresses) target, goals idleGoals) {
-	resident := b.row("idle "+name+" resident", "KiB/conn")
-	heap := b.row("idle "+name+" heap", "KiB/conn")
-	stack := b.row("idle "+name+" stack", "KiB/conn")
-	goroutines := b.row("idle "+name+" goroutines", "per conn")
-	resident.AtMost, goroutines.AtMost = goals.resident, goals.goroutines
-	b.steps = append(b.steps, func(ctx context.Context) error {
-		before, after, err := b.holdIdle(ctx, of)
-		if err != nil {
-			return err
-		}
-		per := func(bytes int64) float64 { return float64(bytes) / 1024 / idleConns }
-		resident.Runs = append(resident.Runs, per(after.Resident-before.Resident))
-		heap.Runs = append(heap.Runs, per(after.Heap-before.Heap))
-		stack.Runs = append(stack.Runs, per(after.Stack-before.Stack))
-		goroutines.Runs = append(goroutines.Runs, float64(after.Goroutines-before.Goroutines)/idleConns)
-		return nil
-	})
-}
-
-func (b *bench) holdIdle(ctx context.Context, of func(addresses) target) (before, after usage, err error) {
-	var front addresses
-	server, err := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
-	if err != nil {
-		return before, after, err
-	}
-	if err := server.ask(ctx, "settle", nil, &before); err != nil {
-		return before, after, err
-	}
-	if err := b.load.ask(ctx, "idle", idleLoad{Target: of(front), Conns: idleConns}, nil); err != nil {
-		return before, after, err
-	}
-	err = errors.Join(server.ask(ctx, "hold", idleConns, nil), server.ask(ctx, "settle", nil, &after))
-	b.children = b.children[:len(b.children)-1]
-	return before, after, errors.Join(err, b.load.ask(ctx, "release", nil, nil), server.stop())
 }

@@ -45,6 +45,8 @@ func (s subjects) cancel(serverType, id string) string {
 	return s.prefix + "x/cancel/" + serverType + "/" + id
 }
 
+func (s subjects) kickAll(frontendType string) string { return s.prefix + "x/kick/" + frontendType }
+
 func (s subjects) load() string { return s.prefix + "x/load" }
 
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects

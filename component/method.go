@@ -40,12 +40,15 @@ type Method struct {
 	Concurrent bool
 	// Limit is how many calls of a remote may run at once; 0: the server's share.
 	Limit int
+	// Rate bounds how often one session may call it; see [WithRate].
+	Rate Rate
 
 	as      role
 	arg     argShape
 	newArg  func() any // a fresh *T for argTyped
 	call    func(ctx context.Context, arg any) (any, error)
-	argType string // for listings
+	raw     func(ctx context.Context, body []byte) ([]byte, error) // call without a change of types; nil: there are types
+	argType string                                                 // for listings
 	outType string
 	owner   string // the component's type, for error messages
 }
