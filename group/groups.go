@@ -3,11 +3,16 @@ package group
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sirupsen/logrus"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/session"
 )
 
@@ -21,12 +26,46 @@ const (
 // Groups is the application's way to groups. All methods are safe for
 // concurrent use. Names are 1 to [MaxName] bytes of printable UTF-8
 // ([ErrIllegalName]), uids what session.CheckUID accepts (errs.ErrIllegalUID).
+//
+// Groups are a module of an app: App.Groups are started by the app. Others are
+// registered with RegisterModule, or started with Init and ended with Shutdown.
+// What [HeldBy], [UntilUnbind] and Watch do, and all that a store in JetStream
+// does, needs that.
 type Groups struct {
-	store Store
+	store  Store
+	feed   feed
+	leaver *leaver
+	work   atomic.Pointer[lifecycle.Group] // nil before Init
+}
+
+// Option is a choice made for new Groups.
+type Option func(g *Groups)
+
+// WithBound has [UntilUnbind] ask bound whether a user has a session on this
+// server. Without it nobody has. bound must be quick.
+func WithBound(bound func(uid string) bool) Option {
+	return func(g *Groups) { g.leaver.bound = bound }
+}
+
+// WithLogger sets where panics of listeners, and failures that are tried again,
+// are logged.
+func WithLogger(log logrus.FieldLogger) Option {
+	return func(g *Groups) { g.feed.log, g.leaver.log = log, log }
 }
 
 // New returns the groups that store keeps.
-func New(store Store) *Groups { return &Groups{store: store} }
+func New(store Store, opts ...Option) *Groups {
+	g := &Groups{store: store, leaver: newLeaver(store)}
+	for _, opt := range opts {
+		opt(g)
+	}
+	return g
+}
+
+// Unbound is to be called when a user lost a session on this server: the
+// memberships that were added with [UntilUnbind] end soon, unless WithBound says
+// that the user has another one. It does not wait.
+func (g *Groups) Unbound(uid string) { g.leaver.unbound(uid) }
 
 // Create makes an empty group that lives until it is deleted. [ErrExists] when
 // it is there.
@@ -68,12 +107,39 @@ func (g *Groups) RenewTTL(ctx context.Context, name string) error {
 }
 
 // Add makes uid a member. [ErrNotFound] without the group, [ErrMemberExists]
-// when it is one.
-func (g *Groups) Add(ctx context.Context, name, uid string) error {
+// when it is one: then it stays as it is, except that a member who is held by a
+// server, and is added as held, is held from now on as this Add says (the user
+// may have come back elsewhere). [ErrServerGone] when the server that is to hold
+// it is not there. When the ttl of the group runs out meanwhile, the Add was
+// either before that or fails.
+func (g *Groups) Add(ctx context.Context, name, uid string, opts ...AddOption) error {
 	if err := check(name, uid); err != nil {
 		return err
 	}
-	return g.store.Add(ctx, name, uid)
+	m := Member{UID: uid}
+	for _, opt := range opts {
+		opt(&m)
+	}
+	if err := checkAttributes(m.Attributes); err != nil {
+		return err
+	}
+	if m.UntilUnbind && !m.held() {
+		return ErrServerGone.With("cause", "the holder is empty")
+	}
+	return g.store.Add(ctx, name, m)
+}
+
+// SetAttributes replaces the attributes of a member, see [WithAttributes]; nil
+// takes them away. [ErrNotFound] without the group, [ErrMemberNotFound] when uid
+// is no member.
+func (g *Groups) SetAttributes(ctx context.Context, name, uid string, attributes map[string]string) error {
+	if err := check(name, uid); err != nil {
+		return err
+	}
+	if err := checkAttributes(attributes); err != nil {
+		return err
+	}
+	return g.store.SetAttributes(ctx, name, uid, maps.Clone(attributes))
 }
 
 // Remove ends the membership of uid. [ErrNotFound] without the group,
@@ -118,6 +184,16 @@ func (g *Groups) Members(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	return g.store.Members(ctx, name)
+}
+
+// List returns the members of one moment with their attributes and holders,
+// sorted by uid. It is shared and must not be changed. [ErrNotFound] without the
+// group.
+func (g *Groups) List(ctx context.Context, name string) ([]Member, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	return g.store.List(ctx, name)
 }
 
 // CheckName returns nil for a name that a group can have.
