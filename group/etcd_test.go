@@ -46,7 +46,11 @@ func TestEtcd(t *testing.T) {
 	}
 	t.Run("contract", func(t *testing.T) {
 		t.Parallel()
-		contract(t, func(testing.TB) group.Store { return store(prefix()).WithPage(40) })
+		contract(t, func(_ testing.TB, self group.Holder) group.Store {
+			return group.NewEtcdStore(group.EtcdParams{
+				Client: client, Prefix: prefix(), TransactionTimeout: 30 * time.Second, Self: self, TTL: 5 * time.Second,
+			}).WithPage(40)
+		})
 	})
 	t.Run("keys of wire.md 12.2", func(t *testing.T) {
 		t.Parallel()

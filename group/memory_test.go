@@ -14,7 +14,9 @@ import (
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	contract(t, func(testing.TB) group.Store { return group.NewMemoryStore(group.MemoryParams{}) })
+	contract(t, func(_ testing.TB, self group.Holder) group.Store {
+		return group.NewMemoryStore(group.MemoryParams{Self: self})
+	})
 }
 
 func TestMemoryTTLIsExact(t *testing.T) {
