@@ -17,9 +17,11 @@ import (
 	"github.com/cereus-game/cereus/group"
 )
 
-// contract is what every Store must do. fresh returns one that is empty, and
-// that another process has, too.
-func contract(t *testing.T, fresh func(t testing.TB, self group.Holder) group.Store) {
+// freshStore returns an empty store, of the process that is self.
+type freshStore func(t testing.TB, self group.Holder) group.Store
+
+// contract is what every Store must do.
+func contract(t *testing.T, fresh freshStore) {
 	for name, test := range map[string]func(*testing.T, *group.Groups){
 		"life":          contractLife,
 		"members":       contractMembers,
@@ -41,10 +43,20 @@ func contract(t *testing.T, fresh func(t testing.TB, self group.Holder) group.St
 		t.Parallel()
 		contractModel(t, started(t, fresh(t, group.Holder{})))
 	})
-	t.Run("attributes", func(t *testing.T) {
-		t.Parallel()
-		contractAttributes(t, fresh)
-	})
+	for name, test := range map[string]func(*testing.T, freshStore){
+		"attributes":                contractAttributes,
+		"listener":                  contractListener,
+		"server stops":              contractServerStops,
+		"unbind":                    contractUnbind,
+		"TestS23_broadcast":         contractBroadcast,
+		"TestS23_end_during_joins":  contractEndDuringJoins,
+		"TestS23_listener_is_exact": contractListenerModel,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh)
+		})
+	}
 }
 
 // started is groups between Init and Shutdown.

@@ -14,7 +14,7 @@ import (
 
 const patience = 30 * time.Second
 
-func contractAttributes(t *testing.T, fresh func(t testing.TB, self group.Holder) group.Store) {
+func contractAttributes(t *testing.T, fresh freshStore) {
 	self := group.Holder{Server: "gate-1", Run: "run/1"}
 	g, ctx := started(t, fresh(t, self)), t.Context()
 	require.NoError(t, g.Create(ctx, "room"))
