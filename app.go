@@ -226,12 +226,15 @@ func (a *App) takeDown(ctx context.Context) error {
 }
 
 func (a *App) shutdown(ctx context.Context) error {
-	a.ready.Store(false)
+	wasUp := a.ready.Swap(false)
 	faults := []error{a.sequence.BeforeShutdown(ctx, a.discovery), a.closeAcceptors(ctx)}
 	if a.server != nil {
 		faults = append(faults, a.sequence.ShutdownFirst(ctx, a.server))
 	}
 	faults = append(faults, a.sequence.Shutdown(ctx))
+	if wasUp {
+		a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server has stopped")
+	}
 	return errors.Join(faults...)
 }
 

@@ -239,7 +239,7 @@ func TestBootErrorsSayWhyItDoesNotConnect(t *testing.T) {
 	defer silent.Close() //nolint:errcheck // a test's
 	for endpoint, want := range map[string]string{
 		loopback.Address(port): "connection refused",
-		silent.Addr().String(): "does it want TLS?",
+		silent.Addr().String(): "does it want TLS (https:// endpoints)?",
 	} {
 		p := etcdParams(nil, endpoint)
 		p.BootTimeout = 500 * time.Millisecond
