@@ -15,6 +15,7 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/group"
 	"github.com/cereus-game/cereus/internal/agent"
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/internal/lifecycle"
@@ -50,6 +51,7 @@ type App struct {
 	reporter   *cluster.LoadReporter  // nil when standalone
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
+	groups     *group.Groups
 	pool       *session.Pool // nil on a backend
 	host       *agent.Host   // nil on a backend
 	acceptors  []acceptor.Acceptor

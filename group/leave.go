@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -13,19 +14,19 @@ const leavePause = 500 * time.Millisecond
 
 // leaver ends memberships that last until an unbind.
 type leaver struct {
-	store Profiles
-	bound func(uid string) bool // nil: nobody is
-	log   logrus.FieldLogger    // may be nil
-	wake  chan struct{}         // room for one
+	store atomic.Pointer[opened] // set before run
+	bound func(uid string) bool  // nil: nobody is
+	log   logrus.FieldLogger     // may be nil
+	wake  chan struct{}          // room for one
 
 	mu    sync.Mutex // guards what follows
 	held  map[string]map[string]int64
 	queue map[string]struct{} // uids to look at
 }
 
-func newLeaver(store Profiles) *leaver {
+func newLeaver() *leaver {
 	return &leaver{
-		store: store, wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1),
 		held: map[string]map[string]int64{}, queue: map[string]struct{}{},
 	}
 }
@@ -108,7 +109,7 @@ func (l *leaver) leave(ctx context.Context, uid string) bool {
 		return true
 	}
 	for name, hold := range holds {
-		if err := l.store.Leave(ctx, name, uid, hold); err != nil {
+		if err := l.store.Load().store.Leave(ctx, name, uid, hold); err != nil {
 			if l.log != nil && ctx.Err() == nil {
 				l.log.WithError(err).Warn("could not take an unbound user out of a group, trying again")
 			}

@@ -19,10 +19,15 @@ func (g *Groups) Init(ctx context.Context) error {
 	if !g.work.CompareAndSwap(nil, work) {
 		return errors.New("groups were started before: make others with New")
 	}
+	store, done, err := g.open(ctx)
+	if err != nil {
+		return errors.Join(err, work.Stop(ctx))
+	}
+	g.use(store, done)
 	g.feed.start(work)
 	work.Go("groups.leaver", g.leaver.run)
 	sink := Sink{Change: g.feed.tell, Held: g.leaver.hold, Released: g.leaver.release}
-	if err := g.store.Start(ctx, sink); err != nil {
+	if err := store.Start(ctx, sink); err != nil {
 		return errors.Join(err, g.Shutdown(context.WithoutCancel(ctx)))
 	}
 	return nil
@@ -37,9 +42,13 @@ func (g *Groups) BeforeShutdown(context.Context) {}
 // Shutdown ends the memberships that this process holds, and all listeners.
 // Operations of a store in memory or etcd still work. It may be called again.
 func (g *Groups) Shutdown(ctx context.Context) error {
-	work := g.work.Load()
-	if work == nil {
+	work, at := g.work.Load(), g.at.Load()
+	if work == nil || at == nil {
 		return nil
 	}
-	return errors.Join(work.Stop(ctx), g.store.Stop(ctx))
+	err := errors.Join(work.Stop(ctx), at.store.Stop(ctx))
+	if done := g.at.Swap(&opened{store: at.store}).done; done != nil {
+		err = errors.Join(err, done())
+	}
+	return err
 }

@@ -56,14 +56,15 @@ type Change struct {
 // Watch has l hear of every join and leave in every group of the store, once
 // and in order, from now on until stop is called, on a goroutine of its own.
 // After etcd or NATS was away it goes on where it was; when that cannot be, it
-// hears Missed first. It must not be called before Init. With etcd the first
+// hears Missed first. A change made just before may be heard, too. It must not be
+// called before Init. With etcd the first
 // Watch of a process makes it keep a copy of all groups.
 func (g *Groups) Watch(ctx context.Context, l Listener) (stop func(), err error) {
 	stop, err = g.feed.add(l)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.store.Follow(ctx); err != nil {
+	if err := g.store().Follow(ctx); err != nil {
 		stop()
 		return nil, err
 	}
