@@ -68,9 +68,9 @@ func (c *child) rest() (string, int) {
 	return string(all), c.cmd.ProcessState.ExitCode()
 }
 
-func (w *world) spawn(program, id string) *child {
+func (w *world) spawn(program, id string, changes ...change) *child {
 	w.t.Helper()
-	c, err := json.Marshal(w.config())
+	c, err := json.Marshal(w.config(changes...))
 	require.NoError(w.t, err)
 	return spawn(w.t, program, childConfig+"="+string(c), "CEREUS_TEST_ID="+id)
 }
