@@ -64,28 +64,13 @@ func (e *EtcdStore) Add(ctx context.Context, name string, m Member) error {
 // Held members of a group that ends stay as keys until somebody tidies up, but
 // nobody reads the members of a group that is not there.
 func (e *EtcdStore) put(ctx context.Context, p place, m Member) (bool, error) {
-	lease := clientv3.LeaseID(p.group.Lease)
 	cmps := []clientv3.Cmp{same(e.keys.group(p.name), p.group), e.unchanged(p)}
-	var ops []clientv3.Op
+	lease := clientv3.LeaseID(p.group.Lease)
 	if m.held() {
-		lease = clientv3.LeaseID(p.server.Lease)
 		cmps = append(cmps, same(e.keys.server(m.Holder), p.server))
+		lease = clientv3.LeaseID(p.server.Lease)
 	}
-	if p.member != nil {
-		old := p.known()
-		m.Attributes = old.Attributes
-		if old.UntilUnbind && !(m.UntilUnbind && old.Holder == m.Holder) {
-			ops = append(ops, clientv3.OpDelete(e.keys.hold(old.Holder, p.name, p.uid)))
-		}
-	}
-	ops = append(ops, clientv3.OpPut(e.keys.member(p.name, p.uid), "", clientv3.WithLease(lease)))
-	if m.held() || len(m.Attributes) > 0 {
-		ops = append(ops, clientv3.OpPut(e.keys.profile(p.name, p.uid), profileOf(m), clientv3.WithLease(lease)))
-	}
-	if m.UntilUnbind {
-		ops = append(ops, clientv3.OpPut(e.keys.hold(m.Holder, p.name, p.uid), "", clientv3.WithLease(lease)))
-	}
-	answer, err := e.client.Txn(ctx).If(cmps...).Then(ops...).Commit()
+	answer, err := e.client.Txn(ctx).If(cmps...).Then(e.puts(p, m, clientv3.WithLease(lease))...).Commit()
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		return false, nil // the group or the server just ended: look which
@@ -95,6 +80,25 @@ func (e *EtcdStore) put(ctx context.Context, p place, m Member) (bool, error) {
 		return true, ErrMemberExists
 	}
 	return answer.Succeeded, nil
+}
+
+// puts is what there is to write about a member.
+func (e *EtcdStore) puts(p place, m Member, lease clientv3.OpOption) []clientv3.Op {
+	ops := []clientv3.Op{clientv3.OpPut(e.keys.member(p.name, p.uid), "", lease)}
+	if p.member != nil {
+		old := p.known()
+		m.Attributes = old.Attributes
+		if old.UntilUnbind && !(m.UntilUnbind && old.Holder == m.Holder) {
+			ops = append(ops, clientv3.OpDelete(e.keys.hold(old.Holder, p.name, p.uid)))
+		}
+	}
+	if m.held() || len(m.Attributes) > 0 {
+		ops = append(ops, clientv3.OpPut(e.keys.profile(p.name, p.uid), profileOf(m), lease))
+	}
+	if m.UntilUnbind {
+		ops = append(ops, clientv3.OpPut(e.keys.hold(m.Holder, p.name, p.uid), "", lease))
+	}
+	return ops
 }
 
 // SetAttributes implements [Profiles].
@@ -111,19 +115,26 @@ func (e *EtcdStore) SetAttributes(ctx context.Context, name, uid string, attribu
 		case p.member == nil:
 			return ErrMemberNotFound
 		}
-		m, key := p.known(), e.keys.profile(name, uid)
-		m.Attributes = attributes
-		lease := clientv3.WithLease(clientv3.LeaseID(p.member.Lease))
-		answer, err := e.client.Txn(ctx).If(
-			same(e.keys.group(name), p.group), e.unchanged(p), modified(key, p.profile),
-		).Then(clientv3.OpPut(key, profileOf(m), lease)).Commit()
-		if err != nil {
-			return e.failure(ctx, err)
-		}
-		if answer.Succeeded {
-			return nil
+		if done, err := e.rewrite(ctx, p, attributes); err != nil || done {
+			return err
 		}
 	}
+}
+
+// rewrite writes a member's attributes if all is still as it was read.
+func (e *EtcdStore) rewrite(ctx context.Context, p place, attributes map[string]string) (bool, error) {
+	m, key := p.known(), e.keys.profile(p.name, p.uid)
+	m.Attributes = attributes
+	answer, err := e.client.Txn(ctx).If(
+		same(e.keys.group(p.name), p.group), e.unchanged(p), modified(key, p.profile),
+	).Then(clientv3.OpPut(key, profileOf(m), clientv3.WithLease(clientv3.LeaseID(p.member.Lease)))).Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		return false, nil
+	case err != nil:
+		return false, e.failure(ctx, err)
+	}
+	return answer.Succeeded, nil
 }
 
 // Remove implements [Roster].

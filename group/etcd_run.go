@@ -49,11 +49,16 @@ func (e *EtcdStore) Start(ctx context.Context, sink Sink) error {
 	}
 	r.sink, r.work = sink, lifecycle.NewGroup(context.WithoutCancel(ctx))
 	r.lessor, r.watcher = clientv3.NewLease(e.client), clientv3.NewWatcher(e.client)
-	work := r.work
 	r.mu.Unlock()
 	if r.params.Self == (Holder{}) {
 		return nil
 	}
+	return e.beHolder(ctx)
+}
+
+// beHolder makes this server one that can hold members.
+func (e *EtcdStore) beHolder(ctx context.Context) error {
+	r := e.run
 	alive, err := e.arrive(ctx)
 	for err != nil {
 		pause(ctx, lastPause)
@@ -62,9 +67,9 @@ func (e *EtcdStore) Start(ctx context.Context, sink Sink) error {
 		}
 		alive, err = e.arrive(ctx)
 	}
-	work.Go("groups.lease", func(ctx context.Context) { e.stayAlive(ctx, alive) })
-	held := &etcdHeld{keys: e.keys, self: r.params.Self, sink: sink, known: map[string]int64{}}
-	work.Go("groups.held", e.follower(e.keys.holds(r.params.Self), held).run)
+	r.work.Go("groups.lease", func(ctx context.Context) { e.stayAlive(ctx, alive) })
+	held := &etcdHeld{keys: e.keys, self: r.params.Self, sink: r.sink, known: map[string]int64{}}
+	r.work.Go("groups.held", e.follower(e.keys.holds(r.params.Self), held).run)
 	return nil
 }
 
@@ -105,6 +110,7 @@ func (e *EtcdStore) stayAlive(ctx context.Context, alive <-chan *clientv3.LeaseK
 			return
 		}
 		e.warn("this server's lease for members of groups is lost: those it held are gone")
+		e.revoke(ctx, e.run.forgetLease()) // so that what hangs on it ends before this server comes back
 		var err error
 		for alive, err = e.arrive(ctx); err != nil && ctx.Err() == nil; alive, err = e.arrive(ctx) {
 			pause(ctx, lastPause)
@@ -173,10 +179,15 @@ func (e *EtcdStore) Stop(ctx context.Context) error {
 	if err := work.Stop(ctx); err != nil {
 		return err
 	}
+	e.revoke(ctx, r.forgetLease())
+	return errors.Join(r.lessor.Close(), r.watcher.Close())
+}
+
+// forgetLease returns the lease, which is this server's no more.
+func (r *etcdRun) forgetLease() clientv3.LeaseID {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	lease := r.lease
 	r.lease = clientv3.NoLease
-	r.mu.Unlock()
-	e.revoke(ctx, lease)
-	return errors.Join(r.lessor.Close(), r.watcher.Close())
+	return lease
 }

@@ -101,7 +101,7 @@ func (j *JetStreamStore) follow(ctx context.Context) {
 // watch applies what happens in the bucket until that has to begin anew: what
 // was lost with a connection only another listing can tell.
 func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
-	if j.open(ctx) != nil {
+	if j.arrive(ctx) != nil { // also, because the bucket may be a new one
 		return
 	}
 	ctx, stop := context.WithCancel(ctx)

@@ -38,13 +38,38 @@ func natsConn(t testing.TB, url string) *nats.Conn {
 	return nc
 }
 
-func TestJetStream(t *testing.T) {
-	t.Parallel()
-	nc := natsConn(t, natsServer(t).NATSURL())
+// inJetStream makes stores with buckets of their own.
+func inJetStream(nc *nats.Conn) freshStore {
 	var n atomic.Int64
-	contract(t, func(_ testing.TB, self group.Holder) group.Store {
+	return func(_ testing.TB, self group.Holder) group.Store {
 		return group.NewJetStreamStore(group.JetStreamParams{
 			Conn: nc, Bucket: fmt.Sprint("test-", n.Add(1)), Timeout: 30 * time.Second, Self: self, TTL: 5 * time.Second,
 		})
+	}
+}
+
+func TestJetStream(t *testing.T) {
+	t.Parallel()
+	contract(t, inJetStream(natsConn(t, natsServer(t).NATSURL())))
+}
+
+func BenchmarkJetStream(b *testing.B) {
+	nc := natsConn(b, natsServer(b).NATSURL())
+	g, ctx := started(b, group.NewJetStreamStore(group.JetStreamParams{Conn: nc})), b.Context()
+	require.NoError(b, g.Create(ctx, "room"))
+	for i := range 1000 {
+		require.NoError(b, g.Add(ctx, "room", fmt.Sprint("user-", i)))
+	}
+	b.Run("members of 1000", func(b *testing.B) {
+		for b.Loop() {
+			_, err := g.Members(ctx, "room")
+			require.NoError(b, err)
+		}
+	})
+	b.Run("join and leave among 1000", func(b *testing.B) {
+		for b.Loop() {
+			require.NoError(b, g.Add(ctx, "room", "ann"))
+			require.NoError(b, g.Remove(ctx, "room", "ann"))
+		}
 	})
 }

@@ -13,6 +13,23 @@ import (
 // slack is the time beyond the TTL in which members of a dead server are gone.
 const slack = 1500 * time.Millisecond
 
+func TestS23_membership_is_exact(t *testing.T) {
+	t.Parallel()
+	_, client := etcd(t)
+	for name, fresh := range map[string]freshStore{
+		"memory": inMemory, "etcd": inEtcd(client), "jetstream": inJetStream(natsConn(t, natsServer(t).NATSURL())),
+	} {
+		for what, test := range map[string]func(*testing.T, freshStore){
+			"broadcast": contractBroadcast, "end during joins": contractEndDuringJoins, "listener": contractListenerModel,
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				test(t, fresh)
+			})
+		}
+	}
+}
+
 func TestS23_members_of_a_killed_frontend_in_etcd(t *testing.T) {
 	t.Parallel()
 	c, client := etcd(t)

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,11 +124,7 @@ func (l *leaver) leave(ctx context.Context, uid string) bool {
 func (l *leaver) holds(uid string) map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	holds := make(map[string]int64, len(l.held[uid]))
-	for name, hold := range l.held[uid] {
-		holds[name] = hold
-	}
-	return holds
+	return maps.Clone(l.held[uid])
 }
 
 // left forgets a hold that is over.
