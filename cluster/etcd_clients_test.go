@@ -178,6 +178,7 @@ func TestRedialReplacesAFrozenConnection(t *testing.T) {
 		require.NoError(t, get(t, store.client, patience))
 		proxy.Pause(faultproxy.Existing)
 		require.Error(t, get(t, store.client, 50*time.Millisecond), "frozen")
+		store.shared.pace = redialPace{} // each is a trouble of its own
 		store.redial()
 		began := time.Now()
 		require.NoError(t, get(t, store.client, patience))
