@@ -15,6 +15,7 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/group"
 	"github.com/cereus-game/cereus/internal/agent"
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/internal/lifecycle"
@@ -53,8 +54,9 @@ type App struct {
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
 	calls      pipeline.Handler // calls through their middleware; nil when there is none
-	pool       *session.Pool    // nil on a backend
-	host       *agent.Host      // nil on a backend
+	groups     *group.Groups
+	pool       *session.Pool // nil on a backend
+	host       *agent.Host   // nil on a backend
 	acceptors  []acceptor.Acceptor
 	gate       *acceptor.Gate // of the acceptors made here; nil on a backend
 	accepting  *lifecycle.Group

@@ -124,10 +124,13 @@ func (a *App) build() error {
 	if a.pool != nil {
 		a.host = agent.NewHost(a.hostParams())
 	}
-	if a.opts.standalone {
-		return nil
+	if !a.opts.standalone {
+		if err := a.joinCluster(); err != nil {
+			return err
+		}
 	}
-	return a.joinCluster()
+	a.makeGroups()
+	return nil
 }
 
 func (a *App) dispatchParams() dispatch.Params {
@@ -247,6 +250,7 @@ func (a *App) addModules() {
 	if a.host != nil {
 		a.sequence.Add(a.host)
 	}
+	a.sequence.Add(groupsModule{a.groups, a})
 	a.sequence.Add(a.modules...)
 	for _, c := range a.table.Components() {
 		a.sequence.Add(asModule{c})

@@ -158,8 +158,27 @@ type Admin struct {
 
 // Groups is where sets of uids are kept.
 type Groups struct {
-	Etcd   GroupsEtcd   `key:"etcd"`
-	Memory GroupsMemory `key:"memory"`
+	Store     GroupsStore     `key:"store" default:"memory" validate:"oneof=memory etcd jetstream" doc:"where App.Groups keeps groups: memory (each server its own), etcd (with the keys groups.etcd; Pitaya servers see them too) or jetstream (in NATS 2.11 or newer)"`
+	Etcd      GroupsEtcd      `key:"etcd"`
+	JetStream GroupsJetStream `key:"jetstream"`
+	Memory    GroupsMemory    `key:"memory"`
+}
+
+// GroupsStore is where App.Groups keeps groups.
+type GroupsStore string
+
+// The stores of groups.
+const (
+	GroupsInMemory    GroupsStore = "memory"
+	GroupsInEtcd      GroupsStore = "etcd"
+	GroupsInJetStream GroupsStore = "jetstream"
+)
+
+// GroupsJetStream is groups kept in a key-value bucket of JetStream.
+type GroupsJetStream struct {
+	Bucket   string        `key:"bucket" default:"{root}_groups" validate:"required" doc:"key-value bucket, letters, digits, _ and -; made when it is not there. The connection is as the keys cluster.rpc.client.nats say"`
+	Replicas int           `key:"replicas" default:"1" validate:"gte=1,lte=5" doc:"NATS servers on which a new bucket is kept"`
+	Timeout  time.Duration `key:"timeout" default:"5s" validate:"gte=1ms" doc:"longest single operation on JetStream"`
 }
 
 // GroupsEtcd is groups kept in etcd (wire.md 12.2).

@@ -18,4 +18,15 @@ var (
 	ErrIllegalTTL = errs.New(errs.CodeBadRequest, "illegal ttl")
 	// ErrIllegalName: the name is empty, too long or not printable UTF-8.
 	ErrIllegalName = errs.New(errs.CodeBadRequest, "illegal group name")
+	// ErrIllegalAttributes: too many or too long, or not UTF-8.
+	ErrIllegalAttributes = errs.New(errs.CodeBadRequest, "illegal attributes of a member")
+	// ErrServerGone: Add of a member for a server that died, stopped, or does not
+	// keep its groups in this store.
+	ErrServerGone = errs.New(errs.CodeConflict, "the server that is to hold the member is not there")
+	// ErrNotHere: UntilUnbind for another server, with groups in memory.
+	ErrNotHere = errs.New(errs.CodeBadRequest, "groups in memory know the sessions of their own server only: use groups.store etcd or jetstream")
+	// ErrFull: the group is larger than one NATS message (groups in JetStream).
+	ErrFull = errs.New(errs.CodeTooLarge, "group is full")
+	// ErrNotRunning: of what needs a started store, before Init and after Shutdown.
+	ErrNotRunning = errs.New(errs.CodeUnavailable, "groups are not running: register them as a module of the app, or call Init")
 )

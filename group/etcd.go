@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -14,6 +15,8 @@ const (
 	// DefaultTransactionTimeout is the default of EtcdParams.TransactionTimeout
 	// (config key groups.etcd.transactiontimeout).
 	DefaultTransactionTimeout = 5 * time.Second
+	// DefaultTTL is the default of EtcdParams.TTL and JetStreamParams.TTL.
+	DefaultTTL = time.Minute
 	// membersPage is how many members one read asks etcd for: below its limit for
 	// one message at the longest uids.
 	membersPage = 2000
@@ -30,6 +33,15 @@ type EtcdParams struct {
 	// TransactionTimeout bounds every operation, for Members every page of it;
 	// [DefaultTransactionTimeout] when zero.
 	TransactionTimeout time.Duration
+	// Self is this server, which can hold members between Start and Stop; nobody
+	// when zero.
+	Self Holder
+	// TTL is how long this server holds members after it died, in whole seconds:
+	// that of its registration; [DefaultTTL] when zero. A server that cannot reach
+	// etcd for that long counts as dead: what it held is gone.
+	TTL time.Duration
+	// Log may be nil.
+	Log logrus.FieldLogger
 }
 
 // EtcdStore is the Store that [NewEtcdStore] returns.
@@ -38,12 +50,14 @@ type EtcdStore struct {
 	keys    keys
 	timeout time.Duration
 	page    int64
+	run     *etcdRun
 }
 
 var _ Store = (*EtcdStore)(nil)
 
 // NewEtcdStore returns a Store that the whole cluster shares, Pitaya servers
-// with the same prefix included. It does no I/O by itself. When etcd cannot be
+// with the same prefix included. It does no I/O by itself. Only to hold members
+// and to follow changes it is started, by the Groups it is in. When etcd cannot be
 // reached its methods fail with errs.CodeUnavailable; what they were about to
 // do may then have been done.
 func NewEtcdStore(p EtcdParams) *EtcdStore {
@@ -55,6 +69,7 @@ func NewEtcdStore(p EtcdParams) *EtcdStore {
 	}
 	return &EtcdStore{
 		client: p.Client, keys: keys{prefix: p.Prefix}, timeout: p.TransactionTimeout, page: membersPage,
+		run: newEtcdRun(p),
 	}
 }
 
@@ -71,6 +86,7 @@ func (e *EtcdStore) Create(ctx context.Context, name string, ttl time.Duration) 
 		clientv3.OpPut(key, "", clientv3.WithLease(lease)),
 		// Members that another program left behind are not this group's.
 		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
 	).Commit()
 	if err == nil && answer.Succeeded {
 		return nil
@@ -90,6 +106,7 @@ func (e *EtcdStore) Delete(ctx context.Context, name string) error {
 	answer, err := e.client.Txn(ctx).If(present(key)).Then(
 		clientv3.OpDelete(key, clientv3.WithPrevKV()),
 		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
 	).Commit()
 	if err != nil {
 		return e.failure(ctx, err)
@@ -109,6 +126,7 @@ func (e *EtcdStore) Clear(ctx context.Context, name string) error {
 	defer cancel()
 	answer, err := e.client.Txn(ctx).If(present(e.keys.group(name))).Then(
 		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
+		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
 	).Commit()
 	if err != nil {
 		return e.failure(ctx, err)

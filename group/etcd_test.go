@@ -36,6 +36,17 @@ func etcd(t *testing.T) (*embedded.Cluster, *clientv3.Client) {
 	return c, client
 }
 
+// inEtcd makes stores with prefixes of their own.
+func inEtcd(client *clientv3.Client) freshStore {
+	var n atomic.Int64
+	return func(_ testing.TB, self group.Holder) group.Store {
+		return group.NewEtcdStore(group.EtcdParams{
+			Client: client, Prefix: fmt.Sprintf("contract-%d/", n.Add(1)), TransactionTimeout: 30 * time.Second,
+			Self: self, TTL: 5 * time.Second,
+		}).WithPage(40)
+	}
+}
+
 func TestEtcd(t *testing.T) {
 	t.Parallel()
 	_, client := etcd(t)
@@ -46,7 +57,7 @@ func TestEtcd(t *testing.T) {
 	}
 	t.Run("contract", func(t *testing.T) {
 		t.Parallel()
-		contract(t, func(testing.TB) group.Store { return store(prefix()).WithPage(40) })
+		contract(t, inEtcd(client))
 	})
 	t.Run("keys of wire.md 12.2", func(t *testing.T) {
 		t.Parallel()

@@ -3,9 +3,10 @@ package group
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
 // DefaultTick is the default of MemoryParams.Tick (config key
@@ -18,6 +19,11 @@ type MemoryParams struct {
 	// other operations; [DefaultTick] when zero. A group is gone the moment its
 	// ttl has passed, whatever the tick.
 	Tick time.Duration
+	// Self is this server: the only one that can hold members, unless Alive is set.
+	Self Holder
+	// Alive reports whether another server is there and can hold members. Whoever
+	// sets it calls ServerGone when one is not any more, after Alive says so.
+	Alive func(h Holder) bool
 }
 
 // NewMemoryStore returns a Store of this process: other servers do not see its
@@ -26,30 +32,24 @@ func NewMemoryStore(p MemoryParams) *MemoryStore {
 	if p.Tick <= 0 {
 		p.Tick = DefaultTick
 	}
-	return &MemoryStore{tick: p.Tick, groups: make(map[string]*memoryGroup), swept: time.Now()}
+	return &MemoryStore{
+		params: p, groups: make(map[string]*memoryGroup), swept: time.Now(), wake: make(chan struct{}, 1),
+	}
 }
 
 // MemoryStore is the Store that [NewMemoryStore] returns.
 type MemoryStore struct {
-	tick time.Duration
+	params MemoryParams
+	wake   chan struct{} // there is a group that may end first; room for one
 
 	mu     sync.RWMutex // guards everything below
 	groups map[string]*memoryGroup
-	swept  time.Time // when ended groups were last removed
+	swept  time.Time        // when ended groups were last removed
+	work   *lifecycle.Group // nil until started
+	sink   *memorySink      // nil until started
 }
 
 var _ Store = (*MemoryStore)(nil)
-
-// memoryGroup is one group.
-type memoryGroup struct {
-	ttl time.Duration // 0: lives on
-
-	mu      sync.Mutex // guards everything below
-	gone    bool       // deleted: whoever still holds it must not use it
-	end     time.Time
-	members map[string]struct{}
-	sorted  []string // the members, nil after a change; never changed in place
-}
 
 // Create implements [Directory].
 func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) error {
@@ -60,7 +60,12 @@ func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) 
 	if old := m.groups[name]; old != nil && old.lives(now) {
 		return ErrExists
 	}
-	m.groups[name] = &memoryGroup{ttl: ttl, end: now.Add(ttl), members: make(map[string]struct{})}
+	m.groups[name] = &memoryGroup{
+		name: name, sink: m.sink, ttl: ttl, end: now.Add(ttl), members: make(map[string]memoryMember),
+	}
+	if ttl > 0 {
+		signal(m.wake)
+	}
 	return nil
 }
 
@@ -71,7 +76,7 @@ func (m *MemoryStore) Delete(_ context.Context, name string) error {
 	delete(m.groups, name)
 	m.mu.Unlock()
 	return g.with(func() error {
-		g.gone = true
+		g.finish()
 		return nil
 	})
 }
@@ -80,8 +85,7 @@ func (m *MemoryStore) Delete(_ context.Context, name string) error {
 func (m *MemoryStore) Clear(_ context.Context, name string) error {
 	g := m.group(name)
 	return g.with(func() error {
-		clear(g.members)
-		g.sorted = nil
+		g.removeAll(ReasonLeft)
 		return nil
 	})
 }
@@ -99,16 +103,24 @@ func (m *MemoryStore) Renew(_ context.Context, name string) error {
 }
 
 // Add implements [Roster].
-func (m *MemoryStore) Add(_ context.Context, name, uid string) error {
+func (m *MemoryStore) Add(_ context.Context, name string, member Member) error {
+	if member.UntilUnbind && member.Holder != m.params.Self {
+		return ErrNotHere
+	}
 	g := m.group(name)
 	return g.with(func() error {
-		if _, there := g.members[uid]; there {
-			return ErrMemberExists
+		// Under the group's lock: a ServerGone that comes later finds the member, and
+		// before one that came earlier the server was not alive.
+		if !m.alive(member.Holder) {
+			return ErrServerGone
 		}
-		g.members[uid] = struct{}{}
-		g.sorted = nil
-		return nil
+		return g.add(member)
 	})
+}
+
+// alive reports whether h can hold members.
+func (m *MemoryStore) alive(h Holder) bool {
+	return h == Holder{} || h == m.params.Self || m.params.Alive != nil && m.params.Alive(h)
 }
 
 // Remove implements [Roster].
@@ -118,8 +130,51 @@ func (m *MemoryStore) Remove(_ context.Context, name, uid string) error {
 		if _, there := g.members[uid]; !there {
 			return ErrMemberNotFound
 		}
-		delete(g.members, uid)
-		g.sorted = nil
+		g.remove(uid, ReasonLeft)
+		return nil
+	})
+}
+
+// Leave implements [Profiles].
+func (m *MemoryStore) Leave(_ context.Context, name, uid string, hold int64) error {
+	g := m.group(name)
+	_ = g.with(func() error { // a group that is not there has no members
+		if member, there := g.members[uid]; there && member.hold == hold {
+			g.remove(uid, ReasonLeft)
+		}
+		return nil
+	})
+	return nil
+}
+
+// ServerGone ends the memberships that a server held.
+func (m *MemoryStore) ServerGone(h Holder) {
+	if h == (Holder{}) {
+		return
+	}
+	for _, g := range m.all() {
+		_ = g.with(func() error { // a group that ended has no members
+			for uid, member := range g.members {
+				if member.Holder == h {
+					g.remove(uid, ReasonServerGone)
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// SetAttributes implements [Profiles].
+func (m *MemoryStore) SetAttributes(_ context.Context, name, uid string, attributes map[string]string) error {
+	g := m.group(name)
+	return g.with(func() error {
+		member, there := g.members[uid]
+		if !there {
+			return ErrMemberNotFound
+		}
+		member.Attributes = attributes
+		g.members[uid] = member
+		g.list = nil
 		return nil
 	})
 }
@@ -148,11 +203,17 @@ func (m *MemoryStore) Count(_ context.Context, name string) (n int, _ error) {
 func (m *MemoryStore) Members(_ context.Context, name string) (members []string, err error) {
 	g := m.group(name)
 	err = g.with(func() error {
-		if g.sorted == nil {
-			g.sorted = slices.AppendSeq(make([]string, 0, len(g.members)), maps.Keys(g.members))
-			slices.Sort(g.sorted)
-		}
-		members = g.sorted
+		members = g.uids()
+		return nil
+	})
+	return members, err
+}
+
+// List implements [Profiles].
+func (m *MemoryStore) List(_ context.Context, name string) (members []Member, err error) {
+	g := m.group(name)
+	err = g.with(func() error {
+		members = g.listed()
 		return nil
 	})
 	return members, err
@@ -164,35 +225,21 @@ func (m *MemoryStore) group(name string) *memoryGroup {
 	return m.groups[name]
 }
 
+func (m *MemoryStore) all() []*memoryGroup {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make([]*memoryGroup, 0, len(m.groups))
+	for _, g := range m.groups {
+		all = append(all, g)
+	}
+	return all
+}
+
 // sweep frees ended groups, at most once per tick. m.mu is held.
 func (m *MemoryStore) sweep(now time.Time) {
-	if now.Sub(m.swept) < m.tick {
+	if now.Sub(m.swept) < m.params.Tick {
 		return
 	}
 	m.swept = now
 	maps.DeleteFunc(m.groups, func(_ string, g *memoryGroup) bool { return !g.lives(now) })
-}
-
-// with runs fn, which is our own, with the group locked.
-func (g *memoryGroup) with(fn func() error) error {
-	if g == nil {
-		return ErrNotFound
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ended(time.Now()) {
-		return ErrNotFound
-	}
-	return fn()
-}
-
-func (g *memoryGroup) lives(now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return !g.ended(now)
-}
-
-// ended: g.mu is held.
-func (g *memoryGroup) ended(now time.Time) bool {
-	return g.gone || g.ttl > 0 && !now.Before(g.end)
 }

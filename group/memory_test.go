@@ -12,9 +12,13 @@ import (
 	"github.com/cereus-game/cereus/group"
 )
 
+func inMemory(_ testing.TB, self group.Holder) group.Store {
+	return group.NewMemoryStore(group.MemoryParams{Self: self})
+}
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	contract(t, func(testing.TB) group.Store { return group.NewMemoryStore(group.MemoryParams{}) })
+	contract(t, inMemory)
 }
 
 func TestMemoryTTLIsExact(t *testing.T) {

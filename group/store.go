@@ -22,8 +22,10 @@ type Directory interface {
 // Roster keeps who is in a group. Every method fails with [ErrNotFound] for a
 // group that is not there, except Count.
 type Roster interface {
-	// Add makes uid a member, or fails with ErrMemberExists.
-	Add(ctx context.Context, name, uid string) error
+	// Add makes m a member, or fails with ErrMemberExists, and with ErrServerGone
+	// when the holder is not there. When both the member that exists and m are held,
+	// the hold becomes that of m; nothing else of the member does.
+	Add(ctx context.Context, name string, m Member) error
 	// Remove ends a membership, or fails with ErrMemberNotFound.
 	Remove(ctx context.Context, name, uid string) error
 	// Contains reports whether uid is a member.
@@ -35,9 +37,47 @@ type Roster interface {
 	Members(ctx context.Context, name string) ([]string, error)
 }
 
-// Store keeps groups. Names and uids that it gets were checked. It is safe for
-// concurrent use, and what it acknowledged holds.
+// Profiles keeps what is known of members.
+type Profiles interface {
+	// List is Roster.Members with all that is known of them.
+	List(ctx context.Context, name string) ([]Member, error)
+	// SetAttributes replaces a member's attributes, or fails with ErrNotFound or
+	// ErrMemberNotFound.
+	SetAttributes(ctx context.Context, name, uid string, attributes map[string]string) error
+	// Leave ends the membership if its hold is still the one that Sink.Held told;
+	// otherwise it does nothing.
+	Leave(ctx context.Context, name, uid string, hold int64) error
+}
+
+// Runner is the part of a store that is at work between operations.
+type Runner interface {
+	// Start begins to hold members for this process, and to tell sink what it has
+	// to know. It waits for the store, bounded by ctx.
+	Start(ctx context.Context, sink Sink) error
+	// Follow begins to tell Sink.Change; when it returns nil every later change
+	// will be told. It may be called again.
+	Follow(ctx context.Context) error
+	// Stop ends what Start and Follow began, and with it the memberships that this
+	// process holds. It may be called again.
+	Stop(ctx context.Context) error
+}
+
+// Sink is whom a started store tells things, in order, not at the same time,
+// and never waiting long.
+type Sink struct {
+	// Change tells what happened to memberships, as [Groups.Watch] has it.
+	Change func(c Change)
+	// Held tells that this process holds a member until the unbind, Released that
+	// it does not any more. hold names this hold, for Profiles.Leave.
+	Held     func(name, uid string, hold int64)
+	Released func(name, uid string)
+}
+
+// Store keeps groups. Names, uids and attributes that it gets were checked. It
+// is safe for concurrent use, and what it acknowledged holds.
 type Store interface {
 	Directory
 	Roster
+	Profiles
+	Runner
 }
