@@ -118,9 +118,6 @@ func childApp(program string) (*cereus.App, error) {
 	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
 		return nil, err
 	}
-	if err := (&tally{}).register(app); err != nil {
-		return nil, err
-	}
 	return app, nil
 }
 

@@ -135,7 +135,7 @@ func eachField(data []byte, fn func(field) error) error {
 		var f field
 		var n int
 		f.number, f.kind, n = protowire.ConsumeTag(data)
-		if n < 0 {
+		if n < 0 || !f.number.IsValid() {
 			return errNotProto
 		}
 		data = data[n:]

@@ -47,6 +47,7 @@ func FuzzDecodeResponse(f *testing.F) {
 		f.Add(v.Bytes(f))
 		f.Add(v.ReplyBytes(f))
 	}
+	f.Add([]byte("\x91\x91\x91\x91000000000")) // a field number beyond the highest
 	f.Add(marshal(f, &clusterpb.Response{Error: &clusterpb.Error{Code: "PIT-503", Msg: "busy"}, NotRun: true}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		want, got := new(clusterpb.Response), new(clusterpb.Response)

@@ -41,7 +41,7 @@ func TestStandstill(t *testing.T) {
 	_, mark = s.news()
 	require.Empty(t, mark)
 
-	// A mark that never comes back is not waited for for ever.
+	// Nobody waits for ever for a mark that does not come back.
 	require.Equal(t, 2*time.Second, at(6403*time.Millisecond))
 	for d := 6500 * time.Millisecond; d <= 6403*time.Millisecond+standstillSettle; d += 100 * time.Millisecond {
 		s.look(d)

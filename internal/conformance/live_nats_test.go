@@ -82,7 +82,7 @@ func meaningOf(subject string, data []byte) (string, bool) {
 		return requestMeaning(subject, data)
 	case strings.HasPrefix(subject, "_INBOX."):
 		var r clusterpb.Response
-		return textOf("reply", data, &r, func() { r.Data = []byte(withoutSID(r.GetData())) })
+		return textOf("reply", data, &r, func() { r.Data, r.NotRun = []byte(withoutSID(r.GetData())), false })
 	case strings.HasSuffix(subject, "/push") && !strings.HasPrefix(subject, prefix+"x/"):
 		return textOf(subject, data, &clusterpb.Push{}, nil)
 	case strings.HasSuffix(subject, "/kick"):

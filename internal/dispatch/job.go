@@ -95,12 +95,14 @@ func (j *job) run() {
 	j.in.Reply(&clusterpb.Response{Data: data})
 }
 
-// fail answers with err. What did not begin may be sent to another server.
+// fail answers with err. What did not begin may be sent to another server, which
+// only callers of ours can make something of: those that tell their remaining time.
 func (j *job) fail(err error) {
 	e := errs.From(err)
+	ours := j.in.Request.GetRemainingUs() > 0
 	j.in.Reply(&clusterpb.Response{
 		Error:  &clusterpb.Error{Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata},
-		NotRun: !j.began && e.Code != errs.CodeConflict, // an earlier copy may have run
+		NotRun: ours && !j.began && e.Code != errs.CodeConflict, // an earlier copy may have run
 	})
 }
 

@@ -130,11 +130,23 @@ func (d *Dispatcher) invoke(ctx context.Context, e *endpoint, data []byte) (out 
 			out, err = nil, d.panicked(p, origin{FromContext(ctx).Route, s})
 		}
 	}()
-	arg, err := e.method.Decode(data, d.Serializer)
+	arg, err := d.decode(ctx, e, data)
 	if err != nil {
 		return nil, decodeError(err)
 	}
 	return e.handle(ctx, arg)
+}
+
+// decode makes the argument. When code of its type panics, the sender's bytes are
+// to blame.
+func (d *Dispatcher) decode(ctx context.Context, e *endpoint, data []byte) (arg any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, _ := session.FromContext(ctx)
+			arg, err = nil, errs.Wrap(errs.CodeBadRequest, d.panicked(p, origin{FromContext(ctx).Route, s}))
+		}
+	}()
+	return e.method.Decode(data, d.Serializer)
 }
 
 func decodeError(err error) error {
