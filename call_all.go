@@ -22,7 +22,7 @@ type Result[Reply any] struct {
 // errNotAwaited is what CallAll says of a server that it did not wait for.
 var errNotAwaited = errs.New(errs.CodeClosed, "the answer of this server was not waited for: the others decided the call")
 
-// CallAll calls the remote at route on every server of its type, this one
+// CallAll calls the remote at target, a route, on every server of its type, this one
 // excepted, at the same time, and returns one Result per server, sorted by
 // server id. The error is that of a route without a server type or of a type
 // without servers. With Quorum it is also Unavailable when too few servers
@@ -52,8 +52,9 @@ func CallAll[Reply any](ctx context.Context, app *App, target string, arg any, o
 }
 
 // CallEach is CallAll with the results as they come, in any order. Leaving the
-// loop cancels the calls that are under way. When nobody can be called there is
-// one Result without a ServerID that says why.
+// loop cancels the calls that are under way. It takes no Quorum: count, and
+// leave. When nobody can be called there is one Result without a ServerID that
+// says why.
 func CallEach[Reply any](ctx context.Context, app *App, target string, arg any, opts ...CallOption) iter.Seq[Result[Reply]] {
 	return func(yield func(Result[Reply]) bool) {
 		all, err := app.callingAll(target, arg, opts)

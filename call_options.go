@@ -26,6 +26,7 @@ type callOptionFunc func(c *callOptions)
 func (f callOptionFunc) applyCall(c *callOptions) { f(c) }
 
 // To calls the server with the given id instead of letting the router pick one.
+// An id that discovery does not know is errs.ErrServerNotFound.
 func To(serverID string) CallOption {
 	return callOptionFunc(func(c *callOptions) {
 		c.serverID = serverID
@@ -63,10 +64,10 @@ func (c *callOptions) place(option, name string) {
 }
 
 // Idempotent says that the remote may run more than once: a call that may have
-// run (its server died, its connection broke, or its share of the time passed
-// without an answer) is then sent to another server of the type while there is
-// time. As long as there is another server, one has half of the time that is
-// left. With To there is no other.
+// run (its server died, the connection broke, or there was no answer in time) is
+// then sent to another server of the type. So that there is time for that, each
+// server but the last has half of what is left. It changes nothing for calls
+// that have no other server to go to: with To, ToLeader, and of all servers.
 func Idempotent() CallOption {
 	return callOptionFunc(func(c *callOptions) { c.idempotent = true })
 }

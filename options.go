@@ -192,8 +192,11 @@ func acceptorOption(build func(*App) acceptor.Acceptor) Option {
 // WithRouter sets how a server of the type is picked, for clients' messages
 // (router.ToHandler), for calls of servers (router.ToRemote) or, with 0, for
 // both; the type "" is every type that has no router of its own. Without it the
-// keys cluster.router.* say how, and without these every server that is up is
-// equally likely. App.SetRouter takes routers that need the app.
+// keys cluster.router.* say how, and without these it is chance, in proportion to
+// the servers' weights. Package router has the usual ways, and says which when;
+// servers that are draining, paused, suspect or hang are not offered to any.
+// Calls with To and ToLeader do not ask; WithKey goes by the key. App.SetRouter
+// takes routers that need the app.
 func WithRouter(serverType string, kind router.Kind, pick router.Func) Option {
 	return optionFunc(func(o *options) error {
 		if err := checkRouter(serverType, kind); err != nil {
@@ -209,7 +212,9 @@ func WithHandlerMiddleware(mw ...pipeline.Middleware) Option {
 	return optionFunc(func(o *options) error { o.handlers = append(o.handlers, mw...); return nil })
 }
 
-// WithRemoteMiddleware puts middleware around every remote, the first given outermost.
+// WithRemoteMiddleware puts middleware around every remote, the first given
+// outermost. The framework's own remotes, by which backends bind and kick, pass
+// through it as well: let what it does not know go on.
 func WithRemoteMiddleware(mw ...pipeline.Middleware) Option {
 	return optionFunc(func(o *options) error { o.remotes = append(o.remotes, mw...); return nil })
 }

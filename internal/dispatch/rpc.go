@@ -86,6 +86,7 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 
 // callAny tries the servers of the type until one was there that took the call.
 func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
+	began := d.clock.now()
 	var tried []targetKey
 	var lost error // what is to be told when there is no other server
 	for {
@@ -100,6 +101,9 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 		case cluster.IsGone(err):
 		case turnedDown(err) && lost == nil: // once: a crowd that goes from server to server helps none
 			lost = err
+			var cancel context.CancelFunc // it may have taken its time to say so
+			ctx, cancel = context.WithTimeout(ctx, d.Limits.Timeout-(d.clock.now()-began))
+			defer cancel()
 		default:
 			return data, err
 		}
