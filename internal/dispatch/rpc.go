@@ -86,9 +86,13 @@ func (d *Dispatcher) RPC(ctx context.Context, c OutgoingCall) ([]byte, error) {
 
 // callAny tries the servers of the type until one was there that took the call.
 func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCall) ([]byte, error) {
+	return d.callUntried(ctx, to, c, nil, nil)
+}
+
+// callUntried is callAny without those that were tried; lost is what to tell
+// when there is no other, nil as long as none turned the call down.
+func (d *Dispatcher) callUntried(ctx context.Context, to address.Route, c OutgoingCall, tried []targetKey, lost error) ([]byte, error) {
 	began := d.clock.now()
-	var tried []targetKey
-	var lost error // what is to be told when there is no other server
 	for {
 		server, err := d.choose(ctx, to, c, tried)
 		if err != nil {
@@ -99,16 +103,16 @@ func (d *Dispatcher) callAny(ctx context.Context, to address.Route, c OutgoingCa
 		case cluster.IsMoved(err):
 			continue
 		case cluster.IsGone(err):
+			tried = append(tried, keyOf(server))
+			d.Metrics.RPCFailover()
 		case turnedDown(err) && lost == nil: // once: a crowd that goes from server to server helps none
-			lost = err
-			var cancel context.CancelFunc // it may have taken its time to say so
-			ctx, cancel = context.WithTimeout(ctx, d.Limits.Timeout-(d.clock.now()-began))
+			d.Metrics.RPCFailover()
+			ctx, cancel := context.WithTimeout(ctx, d.Limits.Timeout-(d.clock.now()-began)) // it may have taken its time
 			defer cancel()
+			return d.callUntried(ctx, to, c, append(tried, keyOf(server)), err)
 		default:
 			return data, err
 		}
-		tried = append(tried, keyOf(server))
-		d.Metrics.RPCFailover()
 	}
 }
 
