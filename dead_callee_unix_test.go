@@ -91,12 +91,6 @@ func TestN16_KilledInAHandler(t *testing.T) {
 	require.Equal(t, map[string]int{"idempotent": 1}, other)
 }
 
-func outcomeOf(do func() error) chan error {
-	outcome := make(chan error, 1)
-	go func() { outcome <- do() }()
-	return outcome
-}
-
 // TestN17_StoppedPastTheDeadline: a server that stood still while its callers gave
 // up does not start what they asked, and what it says of the rest nobody hears.
 func TestN17_StoppedPastTheDeadline(t *testing.T) {
