@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -83,15 +82,6 @@ func (c *child) kill() {
 	c.t.Helper()
 	require.NoError(c.t, c.cmd.Process.Kill())
 	_ = c.cmd.Wait() // killed, as it was to be
-}
-
-// freeze stops the child where it is, thaw has it go on.
-func (c *child) freeze() { c.signal(syscall.SIGSTOP) }
-func (c *child) thaw()   { c.signal(syscall.SIGCONT) }
-
-func (c *child) signal(s syscall.Signal) {
-	c.t.Helper()
-	require.NoError(c.t, c.cmd.Process.Signal(s))
 }
 
 func (w *world) spawn(program, id string, changes ...change) *child {

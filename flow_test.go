@@ -281,6 +281,13 @@ type hangUp struct{ cause error }
 
 func (h *hangUp) Error() string { return "hung up: " + h.cause.Error() }
 
+// outcomeOf does something beside, and tells its error later.
+func outcomeOf(do func() error) chan error {
+	outcome := make(chan error, 1)
+	go func() { outcome <- do() }()
+	return outcome
+}
+
 // kindOf sorts an outcome for a table.
 func kindOf(err error) string {
 	switch code := errs.CodeOf(err); {

@@ -200,6 +200,25 @@ func TestE14_ShortestLease(t *testing.T) {
 	register(t, second)
 }
 
+// One answer of etcd that does not come in time does not end a start.
+func TestE18_WhoHoldsAnIDIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	proxy := faultproxy.New(t, startEtcd(t).EtcdEndpoints()[0])
+	p := etcdParams(backend("self"), proxy.Addr())
+	p.GrantTimeout, p.BootTimeout = 100*time.Millisecond, patience
+	d := newEtcd(t, p)
+	proxy.Pause(faultproxy.All)
+	answer := make(chan error, 1)
+	go func() { answer <- d.AwaitID(testContext(t)) }()
+	select {
+	case err := <-answer:
+		require.Fail(t, "it gave up", "%v", err)
+	case <-time.After(5 * p.GrantTimeout):
+	}
+	proxy.Resume()
+	require.NoError(t, <-answer)
+}
+
 func TestDeregister_WithoutAnyTimeLeft(t *testing.T) {
 	t.Parallel()
 	endpoint := startEtcd(t).EtcdEndpoints()[0]

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cereus_test
 
 import (
@@ -87,12 +89,6 @@ func TestN16_KilledInAHandler(t *testing.T) {
 	other := w.began("other")
 	delete(other, "next")
 	require.Equal(t, map[string]int{"idempotent": 1}, other)
-}
-
-func outcomeOf(do func() error) chan error {
-	outcome := make(chan error, 1)
-	go func() { outcome <- do() }()
-	return outcome
 }
 
 // TestN17_StoppedPastTheDeadline: a server that stood still while its callers gave
