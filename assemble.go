@@ -114,7 +114,7 @@ func (a *App) describe() *cluster.Server {
 // build makes the parts that have no module of their own to wait for.
 func (a *App) build() error {
 	if a.self.Frontend {
-		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Log: a.log})
+		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Policy: a.sessionPolicy(), Log: a.log})
 		a.gate = acceptor.NewGate(a.config.Conn.Limits.Connections, a.config.Conn.Limits.PerAddress)
 		for _, build := range a.opts.acceptors {
 			a.acceptors = append(a.acceptors, build(a))
@@ -247,6 +247,16 @@ func (a *App) addModules() {
 	}
 }
 
+func (a *App) sessionPolicy() session.Policy {
+	switch c := a.config.Session; c.Policy {
+	case config.SessionPerDevice:
+		return session.Policy{PerUser: c.PerUser, Device: c.Device}
+	case config.SessionsSeveral:
+		return session.Policy{PerUser: c.PerUser}
+	}
+	return session.Policy{}
+}
+
 // replaced ends the session of a user who logged in again on this frontend
 // (wire.md 10.3 and 10.6).
 func (a *App) replaced(old *session.Session) {
@@ -254,5 +264,5 @@ func (a *App) replaced(old *session.Session) {
 		p.Replace()
 		return
 	}
-	old.Close(agent.ReasonReplaced)
+	old.Close(protocol.ReasonReplaced)
 }

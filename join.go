@@ -43,7 +43,7 @@ func (a *App) joinCluster() error {
 		a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
 		subjects := newUserSubjects(a.server, a.log)
 		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
-		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique, log: a.log, subjects: subjects}
+		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique && a.config.Session.Policy != config.SessionsSeveral, log: a.log, subjects: subjects}
 		players.hook(a.pool)
 		a.links = append(a.links, subjects)
 		a.discovery.AddListener(subjects)

@@ -65,15 +65,14 @@ func (s *system) push(_ context.Context, arg *clusterpb.Session) (*clusterpb.Res
 }
 
 func (s *system) kick(ctx context.Context, arg *clusterpb.KickMsg) (*clusterpb.KickAnswer, error) {
-	if s.d.Pool == nil {
-		return nil, errs.ErrSessionNotFound
-	}
-	found, ok := s.d.Pool.ByUID(arg.GetUserId())
-	if !ok {
-		return nil, errs.ErrSessionNotFound
-	}
-	if err := found.Kick(ctx, ""); err != nil {
-		return nil, err
+	var failed error = errs.ErrSessionNotFound
+	s.d.sessionsOf(arg.GetUserId(), arg.GetSession(), func(found *session.Session) {
+		if kicked := found.Kick(ctx, arg.GetReason()); failed != nil {
+			failed = kicked
+		}
+	})
+	if failed != nil {
+		return nil, failed
 	}
 	return &clusterpb.KickAnswer{Kicked: true}, nil
 }
