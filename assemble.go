@@ -102,6 +102,9 @@ func (a *App) describe() *cluster.Server {
 	if a.config.Cluster.Load.Interval > 0 {
 		caps = append(caps, constants.CapLoad)
 	}
+	if a.opts.frontend {
+		caps = append(caps, constants.CapSessions)
+	}
 	host, _ := os.Hostname() // informational: an empty one does no harm
 	return &cluster.Server{
 		ID: cmp.Or(a.opts.id, uuid.NewString()), Type: a.opts.serverType,

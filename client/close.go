@@ -36,7 +36,7 @@ type CloseError struct {
 	Code       protocol.CloseCode // what the server said it is; 0 when it did not, as over TCP without a kick's reason
 	KickReason string             // what the server put into its kick, mostly nothing
 	Status     int                // WebSocket close code, 0 when there was none
-	StatusText string // text of the WebSocket close
+	StatusText string             // text of the WebSocket close
 
 	cause error
 }

@@ -129,6 +129,14 @@ func (p *Pool) Each(fn func(*Session) bool) {
 	p.byID.Range(func(_ int64, s *Session) bool { return s.isClosed() || fn(s) })
 }
 
+// EachBound calls fn for the sessions that can be found by a uid, as Each does.
+func (p *Pool) EachBound(fn func(uid string, s *Session)) {
+	p.byUID.Range(func(uid string, t seats) bool {
+		t.each(func(s *Session) { fn(uid, s) })
+		return true
+	})
+}
+
 // forget clears the maps of what is still the session's own.
 func (p *Pool) forget(s *Session, uid string) {
 	if deleteOwn(p.byID, s.id, s) {

@@ -3,6 +3,9 @@ package dispatch
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/errs"
@@ -15,6 +18,7 @@ const (
 	routeBindSession = "sys.bindsession"
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
+	routeSessions    = "sys.sessions" // cereus only
 )
 
 // system answers the servers that serve this one's players.
@@ -25,6 +29,7 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "bindsession", s.bind)
 	component.Remote(r, "pushsession", s.push)
 	component.Remote(r, "kick", s.kick)
+	component.Remote(r, "sessions", s.sessions)
 }
 
 func (d *Dispatcher) addSystemRemotes() error {
@@ -75,6 +80,31 @@ func (s *system) kick(ctx context.Context, arg *clusterpb.KickMsg) (*clusterpb.K
 		return nil, failed
 	}
 	return &clusterpb.KickAnswer{Kicked: true}, nil
+}
+
+// sessions tells a server that watches this frontend what it missed.
+func (s *system) sessions(_ context.Context, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
+	if s.d.Sessions == nil {
+		return nil, errs.New(errs.CodeNotFound, "this server does not tell of its sessions")
+	}
+	return s.d.Sessions(ask)
+}
+
+// AskSessions asks the frontend to for what was missed.
+func (d *Dispatcher) AskSessions(ctx context.Context, to *cluster.Server, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
+	data, err := proto.Marshal(ask)
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeInternal, err)
+	}
+	reply, err := d.callOne(ctx, to, routeSessions, data)
+	if err != nil {
+		return nil, err
+	}
+	told := new(clusterpb.SessionsTold)
+	if err := proto.Unmarshal(reply, told); err != nil {
+		return nil, errs.Wrap(errs.CodeInternal, err)
+	}
+	return told, nil
 }
 
 func (s *system) byID(id int64) (*session.Session, error) {
