@@ -90,6 +90,14 @@ func (a *Agent) kick(why, told string) {
 	a.end(why)
 }
 
+// InFlight are the routes of the session's messages without an outcome.
+func (a *Agent) InFlight() []string {
+	if p := a.player.Load(); p != nil {
+		return p.inbox.UnderWay()
+	}
+	return nil
+}
+
 // Close ends the connection. What was queued by a kick or an answer that
 // closes is still written, within the write deadline.
 func (a *Agent) Close(reason string) {
