@@ -54,7 +54,8 @@ type Session struct {
 	cancel  context.CancelCauseFunc
 	hooks   []func(*Session)
 	data    data
-	unsaved *unsaved // backends only, nil until the first Set
+	unsaved *unsaved           // backends only, nil until the first Set
+	written map[string]writing // frontends only: who changed a key last; nil until the first Merge with a version
 }
 
 // New makes a session. It fails when Data is not a JSON object; the error is

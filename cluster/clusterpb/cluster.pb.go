@@ -370,8 +370,10 @@ type Session struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
-	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`          // a JSON object
-	Changed       []byte                 `protobuf:"bytes,1000,opt,name=changed,proto3" json:"changed,omitempty"` // a JSON object of the keys to set; null deletes a key
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`           // a JSON object
+	Changed       []byte                 `protobuf:"bytes,1000,opt,name=changed,proto3" json:"changed,omitempty"`  // a JSON object of the keys to set; null deletes a key
+	Writer        string                 `protobuf:"bytes,1001,opt,name=writer,proto3" json:"writer,omitempty"`    // the run of the server that changed them
+	Version       uint64                 `protobuf:"varint,1002,opt,name=version,proto3" json:"version,omitempty"` // rises with every Save of writer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +434,20 @@ func (x *Session) GetChanged() []byte {
 		return x.Changed
 	}
 	return nil
+}
+
+func (x *Session) GetWriter() string {
+	if x != nil {
+		return x.Writer
+	}
+	return ""
+}
+
+func (x *Session) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // Response answers a Request. The presence of error, not its code, says that
@@ -1513,12 +1529,14 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
 	"\x05reply\x18\x04 \x01(\tR\x05reply\x12.\n" +
-	"\x04type\x18\x05 \x01(\x0e2\x1a.cereus.cluster.v1.MsgTypeR\x04type\"Z\n" +
+	"\x04type\x18\x05 \x01(\x0e2\x1a.cereus.cluster.v1.MsgTypeR\x04type\"\x8e\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x19\n" +
-	"\achanged\x18\xe8\a \x01(\fR\achanged\"N\n" +
+	"\achanged\x18\xe8\a \x01(\fR\achanged\x12\x17\n" +
+	"\x06writer\x18\xe9\a \x01(\tR\x06writer\x12\x19\n" +
+	"\aversion\x18\xea\a \x01(\x04R\aversion\"N\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12.\n" +
 	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\"\xae\x01\n" +

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -89,6 +90,7 @@ type Dispatcher struct {
 	group     *lifecycle.Group
 	clock     clock
 	inFlight  inFlight
+	saves     atomic.Uint64 // versions of what stand-ins saved
 
 	routes     routes
 	targets    *xsync.Map[targetKey, *target]

@@ -69,6 +69,7 @@ func (b *backend) Save(ctx context.Context, s *session.Session, changes, all []b
 	msg := &clusterpb.Session{Id: s.ID(), Uid: s.UID(), Data: all}
 	if frontend.Has(constants.CapMerge) {
 		msg.Data, msg.Changed = nil, changes
+		msg.Writer, msg.Version = b.d.Self.Nonce, b.d.saves.Add(1)
 	}
 	return b.ask(ctx, routePushSession, msg)
 }

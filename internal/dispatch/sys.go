@@ -59,7 +59,7 @@ func (s *system) push(_ context.Context, arg *clusterpb.Session) (*clusterpb.Res
 		return nil, err
 	}
 	if len(arg.GetChanged()) > 0 {
-		err = found.Merge(arg.GetChanged())
+		err = found.Merge(session.Changes{Object: arg.GetChanged(), Writer: arg.GetWriter(), Version: arg.GetVersion()})
 	} else {
 		err = found.Replace(arg.GetData())
 	}
