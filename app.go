@@ -53,6 +53,7 @@ type App struct {
 	pool       *session.Pool // nil on a backend
 	host       *agent.Host   // nil on a backend
 	acceptors  []acceptor.Acceptor
+	gate       *acceptor.Gate // of the acceptors made here; nil on a backend
 	accepting  *lifecycle.Group
 
 	// appDieChan holds the first cause for which this server cannot go on.

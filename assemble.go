@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nuid"
 	"github.com/sirupsen/logrus"
-	"golang.org/x/time/rate"
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/cluster"
@@ -18,6 +18,7 @@ import (
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/internal/agent"
 	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/internal/ratelimit"
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
@@ -114,6 +115,7 @@ func (a *App) describe() *cluster.Server {
 func (a *App) build() error {
 	if a.self.Frontend {
 		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Log: a.log})
+		a.gate = acceptor.NewGate(a.config.Conn.Limits.Connections, a.config.Conn.Limits.PerAddress)
 		for _, build := range a.opts.acceptors {
 			a.acceptors = append(a.acceptors, build(a))
 		}
@@ -166,8 +168,12 @@ func (a *App) hostParams() agent.HostParams {
 		WriteTimeout: c.Buffer.Agent.ConnTimeout, QueueMessages: c.Buffer.Agent.Messages, QueueBytes: c.Buffer.Agent.Bytes,
 		Validators: a.opts.validators, Lenient: a.opts.lenient, Log: a.log, Metrics: a.metrics,
 	}
-	if limit := c.Conn.RateLimiting; a.opts.limited && !limit.ForceDisable {
-		p.Rate, p.Burst = rate.Limit(float64(limit.Limit)/limit.Interval.Seconds()), limit.Limit
+	if limit := c.Conn.RateLimiting; !limit.ForceDisable {
+		p.UserRate = ratelimit.Rate{N: limit.User.Limit, Per: limit.User.Interval}
+		p.AddressRate = ratelimit.Rate{N: limit.Address.Limit, Per: limit.Address.Interval}
+		if a.opts.limited {
+			p.Rate = ratelimit.Rate{N: limit.Limit, Per: limit.Interval}
+		}
 	}
 	return p
 }
@@ -192,9 +198,33 @@ func (a *App) acceptorOptions() []acceptor.Option {
 		}),
 	}
 	if a.config.Acceptor.ProxyProtocol {
-		opts = append(opts, acceptor.WithProxyProtocol())
+		opts = append(opts, acceptor.WithProxyProtocol(a.trustedProxies()...))
+	}
+	if c.Limits.Connections > 0 || c.Limits.PerAddress > 0 {
+		opts = append(opts, acceptor.WithGate(a.gate))
 	}
 	return opts
+}
+
+// webSocketOptions are acceptorOptions and what concerns HTTP only.
+func (a *App) webSocketOptions() []acceptor.Option {
+	opts := a.acceptorOptions()
+	switch a.config.Acceptor.Proxies.Header {
+	case "x-forwarded-for":
+		opts = append(opts, acceptor.WithForwarded(acceptor.HeaderXForwardedFor, a.trustedProxies()...))
+	case "forwarded":
+		opts = append(opts, acceptor.WithForwarded(acceptor.HeaderForwarded, a.trustedProxies()...))
+	}
+	return opts
+}
+
+func (a *App) trustedProxies() (networks []netip.Prefix) {
+	for _, text := range a.config.Acceptor.Proxies.Trusted {
+		if network, err := config.ParseNetwork(text); err == nil { // the configuration was checked
+			networks = append(networks, network)
+		}
+	}
+	return networks
 }
 
 // addModules puts everything into the order of the start.

@@ -41,8 +41,12 @@ func (a *App) joinCluster() error {
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {
 		a.host.Fenced = a.discovery.Fenced
-		players := presence{self: a.self, server: a.server, client: a.client, unique: a.config.Session.Unique, log: a.log}
+		subjects := newUserSubjects(a.server, a.log)
+		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
+		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique, log: a.log, subjects: subjects}
 		players.hook(a.pool)
+		a.links = append(a.links, subjects)
+		a.discovery.AddListener(subjects)
 	}
 	return nil
 }

@@ -168,12 +168,13 @@ func WithTCP(address string, opts ...acceptor.Option) Option {
 // the limits of the configuration. opts add to them: acceptor.WithOrigins.
 func WithWebSocket(address string, opts ...acceptor.Option) Option {
 	return acceptorOption(func(a *App) acceptor.Acceptor {
-		return acceptor.NewWebSocket(address, append(a.acceptorOptions(), opts...)...)
+		return acceptor.NewWebSocket(address, append(a.webSocketOptions(), opts...)...)
 	})
 }
 
 // WithAcceptor accepts clients on an acceptor that the caller made, with its
-// own limits.
+// own limits: conn.limits.connections and conn.limits.peraddress do not count
+// them (acceptor.WithGate does).
 func WithAcceptor(made acceptor.Acceptor) Option {
 	if made == nil {
 		return optionFunc(func(*options) error {
@@ -234,7 +235,8 @@ func WithRouteDictionary(codes map[string]uint16) Option {
 // WithRateLimiting lets each connection send conn.ratelimiting.limit messages per
 // conn.ratelimiting.interval. Requests beyond are answered with RateLimited; a
 // client that goes on is disconnected. conn.ratelimiting.forcedisable switches
-// it off again.
+// it off again. The limits of conn.ratelimiting.user and .address need no option;
+// component.WithRate bounds one route.
 func WithRateLimiting() Option {
 	return optionFunc(func(o *options) error { o.limited = true; return nil })
 }

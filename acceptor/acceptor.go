@@ -19,7 +19,8 @@ type Acceptor interface {
 	// Addr is the address that is listened on, nil before Listen succeeded.
 	Addr() net.Addr
 	// Close stops accepting and ends the handshakes that are under way.
-	// Connections that handle has live on. It may be called many times.
+	// Connections that handle has live on. It waits no longer than a second, and
+	// may be called many times.
 	Close() error
 	// Wait returns nil when Close was called and every handle has returned, or
 	// an error when ctx ends before.

@@ -9,23 +9,38 @@ import (
 // admit takes a connection in. It does not wait for the client.
 func (s *server) admit(nc net.Conn, handle func(*Conn)) {
 	s.options.metrics.Accepted()
-	if n := s.open.Add(1); s.options.most > 0 && n > s.options.most {
-		s.refuse(nc, RefusedFull, nil)
+	full := s.options.most > 0 && s.open.Load() >= s.options.most
+	if full || !s.options.gate.enter() {
+		s.turnAway(nc, RefusedFull, nil)
 		return
 	}
-	if s.opensAtOnce() {
-		o := opening{server: s, nc: nc}
+	s.open.Add(1)
+	o := &opening{server: s, nc: nc}
+	switch {
+	case !s.hearsay(nc) && !o.seat(nc.RemoteAddr()):
+		s.refuse(o, RefusedAddress, nil)
+	case s.opensAtOnce():
 		c, err := o.conn()
 		if err != nil {
-			s.refuse(nc, RefusedStop, err)
+			s.refuse(o, RefusedStop, err)
 			return
 		}
-		s.start(c, handle)
-		return
+		s.start(o, c, handle)
+	case !s.openings.Go("opening", func(ctx context.Context) { s.openThenStart(ctx, o, handle) }):
+		s.refuse(o, RefusedStop, nil)
 	}
-	if !s.openings.Go("opening", func(ctx context.Context) { s.openThenStart(ctx, nc, handle) }) {
-		s.refuse(nc, RefusedStop, nil)
-	}
+}
+
+// hearsay reports whether somebody else will tell who the client is.
+func (s *server) hearsay(nc net.Conn) bool {
+	return s.options.proxy != nil || s.options.forwarded.trusts(nc.RemoteAddr())
+}
+
+// seat counts the connection among those of its client, once.
+func (o *opening) seat(client net.Addr) (ok bool) {
+	o.place, ok = o.server.options.gate.seat(client)
+	o.seated = true
+	return ok
 }
 
 func (s *server) opensAtOnce() bool {
@@ -34,19 +49,22 @@ func (s *server) opensAtOnce() bool {
 
 // openThenStart runs the handshakes. The connection then gets a goroutine of
 // its own, because handshakes make stacks grow.
-func (s *server) openThenStart(ctx context.Context, nc net.Conn, handle func(*Conn)) {
-	o := opening{server: s, nc: nc}
+func (s *server) openThenStart(ctx context.Context, o *opening, handle func(*Conn)) {
 	c, why, err := o.run(ctx)
-	if err != nil {
-		s.refuse(nc, why, err)
-		return
+	switch {
+	case err != nil:
+		s.refuse(o, why, err)
+	case !o.seated && !o.seat(c.remote):
+		s.refuse(o, RefusedAddress, nil)
+	default:
+		s.start(o, c, handle)
 	}
-	s.start(c, handle)
 }
 
-func (s *server) start(c *Conn, handle func(*Conn)) {
+func (s *server) start(o *opening, c *Conn, handle func(*Conn)) {
+	c.place = o.place
 	if !s.handles.Go("connection", func(context.Context) { s.run(c, handle) }) {
-		s.refuse(c.nc, RefusedStop, nil)
+		s.refuse(o, RefusedStop, nil)
 	}
 }
 
@@ -66,13 +84,22 @@ func (s *server) finish(c *Conn) {
 	}
 	_ = c.Close(status)
 	c.in.uncharge()
+	s.options.gate.unseat(c.place)
+	s.options.gate.leave()
 	s.open.Add(-1)
 	s.options.metrics.Closed()
 }
 
-func (s *server) refuse(nc net.Conn, why Refusal, err error) {
-	s.shared.turnAway(nc)
+// refuse ends what admit counted.
+func (s *server) refuse(o *opening, why Refusal, err error) {
+	s.options.gate.unseat(o.place)
+	s.options.gate.leave()
 	s.open.Add(-1)
+	s.turnAway(o.nc, why, err)
+}
+
+func (s *server) turnAway(nc net.Conn, why Refusal, err error) {
+	s.shared.turnAway(nc)
 	s.options.metrics.Refused(why)
 	s.options.log.WithError(err).WithField("reason", string(why)).Debug("connection refused")
 }

@@ -31,6 +31,8 @@ type Conn struct {
 	in        inbox
 	frames    *frameReader // nil unless a WebSocket
 
+	place *place // what it counts in
+
 	begun bool // the packet that is being read has a deadline
 
 	limit       atomic.Int64 // largest body
@@ -62,6 +64,17 @@ func (c *Conn) Next() (protocol.PacketType, []byte, error) {
 		return c.nextMessage()
 	}
 	return c.nextPacket()
+}
+
+// Pending reports whether Next certainly returns a packet without waiting for
+// the client. Only the goroutine that calls Next may call it.
+func (c *Conn) Pending() bool {
+	b := c.in.bytes()
+	if c.frames != nil {
+		return c.pendingMessage(b)
+	}
+	_, need, err := c.inspect(b)
+	return err == nil && len(b) >= need
 }
 
 // Established ends the handshake phase: Limits.Body and Limits.Packet hold

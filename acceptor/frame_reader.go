@@ -27,25 +27,49 @@ type frameReader struct {
 }
 
 // nextMessage is Next on a WebSocket (wire.md 1.4): one message, one packet.
+// It waits itself, not below the functions that take frames apart: an idle
+// connection keeps the stack that its reader waits with.
 func (c *Conn) nextMessage() (protocol.PacketType, []byte, error) {
 	for {
-		message, ok, err := c.nextFrame()
-		if err != nil {
-			return 0, nil, err
-		}
-		if !ok {
-			continue
-		}
-		t, need, err := c.inspect(message)
-		if err == nil {
-			err = fits(message, need)
-		}
-		if err != nil {
+		message, need, err := c.nextFrame()
+		switch {
+		case err != nil:
 			c.in.drop()
 			return 0, nil, err
+		case message != nil:
+			return c.unwrap(message)
+		case need > 0:
+			err = c.waitFrame(need)
+		default:
+			err = c.settle()
 		}
-		return t, message[protocol.HeaderSize:need:need], c.finished()
+		if err != nil {
+			return 0, nil, err
+		}
 	}
+}
+
+// pendingMessage is Pending on a WebSocket, where a message is the usual frame.
+func (c *Conn) pendingMessage(b []byte) bool {
+	f := c.frames
+	if f.open || len(b) == f.at {
+		return false
+	}
+	h, need, err := parseFrameHeader(b[f.at:], int(c.limit.Load())+protocol.HeaderSize)
+	return err == nil && len(b)-f.at >= need && h.final && !h.control() && h.length >= protocol.HeaderSize
+}
+
+// unwrap takes the packet out of a message.
+func (c *Conn) unwrap(message []byte) (protocol.PacketType, []byte, error) {
+	t, need, err := c.inspect(message)
+	if err == nil {
+		err = fits(message, need)
+	}
+	if err != nil {
+		c.in.drop()
+		return 0, nil, err
+	}
+	return t, message[protocol.HeaderSize:need:need], c.finished()
 }
 
 // fits checks that message is exactly one packet of need bytes.
@@ -61,27 +85,20 @@ func fits(message []byte, need int) error {
 	return nil
 }
 
-// nextFrame takes one frame in, and returns a message if that completes one.
-func (c *Conn) nextFrame() (message []byte, ok bool, err error) {
+// nextFrame takes one frame in, if it is there. It returns a message if that
+// completes one, or how many bytes the frame needs.
+func (c *Conn) nextFrame() (message []byte, need int, err error) {
 	f := c.frames
-	limit := int(c.limit.Load()) + protocol.HeaderSize - f.joined
-	for {
-		b := c.in.bytes()
-		h, need, err := parseFrameHeader(b[f.at:], limit)
-		if err == nil {
-			err = f.inOrder(h, len(b) > f.at)
-		}
-		if err != nil {
-			c.in.drop()
-			return nil, false, err
-		}
-		if len(b)-f.at >= need {
-			return c.takeFrame(h, b)
-		}
-		if err := c.waitFrame(need); err != nil {
-			return nil, false, err
-		}
+	b := c.in.bytes()
+	h, need, err := parseFrameHeader(b[f.at:], int(c.limit.Load())+protocol.HeaderSize-f.joined)
+	if err == nil {
+		err = f.inOrder(h, len(b) > f.at)
 	}
+	if err != nil || len(b)-f.at < need {
+		return nil, need, err
+	}
+	message, err = c.takeFrame(h, b)
+	return message, 0, err
 }
 
 // inOrder checks that a frame may come now.
@@ -111,46 +128,43 @@ func (c *Conn) waitFrame(need int) error {
 	return err
 }
 
-// takeFrame handles a frame that is complete at b[f.at:].
-func (c *Conn) takeFrame(h frameHeader, b []byte) ([]byte, bool, error) {
+// takeFrame handles a frame that is complete at b[f.at:]. A message that it
+// completes is never nil.
+func (c *Conn) takeFrame(h frameHeader, b []byte) ([]byte, error) {
 	f := c.frames
 	payload := b[f.at+h.size:][:h.length]
 	unmask(payload, h.key)
 	f.at += h.size + h.length
 	switch {
 	case h.control():
-		if err := c.takeControl(h.opcode, payload); err != nil {
-			c.in.drop()
-			return nil, false, err
-		}
-		return nil, false, c.settle()
+		return nil, c.takeControl(h.opcode, payload)
 	case h.final && !f.open:
 		c.in.advance(f.at)
 		f.at = 0
-		return payload, true, nil
+		return payload, nil
 	}
 	return c.takeFragment(h, b, payload)
 }
 
-func (c *Conn) takeFragment(h frameHeader, b, payload []byte) ([]byte, bool, error) {
+func (c *Conn) takeFragment(h frameHeader, b, payload []byte) ([]byte, error) {
 	f := c.frames
 	f.joined += copy(b[f.joined:], payload)
 	f.open = !h.final
 	if f.fragments++; f.fragments > mostFragments {
-		c.in.drop()
-		return nil, false, ErrFlood
+		return nil, ErrFlood
 	}
 	if f.open {
-		return nil, false, nil
+		return nil, nil
 	}
 	message := b[:f.joined]
 	c.in.advance(f.at)
 	f.joined, f.at, f.fragments = 0, 0, 0
-	return message, true, nil
+	return message, nil
 }
 
-// settle ends a control frame. Between messages nothing of it stays, not even
-// the deadline that it had if it came in pieces.
+// settle ends a frame that completed no message: a control frame or a fragment.
+// Between messages nothing of a control frame stays, not even the deadline that
+// it had if it came in pieces.
 func (c *Conn) settle() error {
 	f := c.frames
 	if f.open {

@@ -18,6 +18,8 @@ func newTLSLink(tcp *net.TCPConn, config *tls.Config, _ *shared) (*tls.Conn, *tl
 	return conn, &tlsLink{pipeLink{conn: conn}}, nil
 }
 
+func (l *tlsLink) connection() *tls.Conn { return l.conn.(*tls.Conn) }
+
 func (l *tlsLink) startPolling() {}
 
 // shut does not say goodbye in TLS: that could wait.

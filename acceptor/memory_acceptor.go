@@ -18,8 +18,8 @@ type Memory struct {
 // PROXY headers and origins are refused by Listen.
 func NewMemory(opts ...Option) *Memory {
 	s := newServer(TransportMemory, TransportMemory, opts)
-	if o := s.options; o.tls != nil || o.files != nil || o.proxy != nil || o.origins != nil {
-		s.faults = errors.Join(s.faults, errors.New("acceptor: a memory acceptor has no TLS, PROXY headers or origins"))
+	if o := s.options; o.tls != nil || o.files != nil || o.proxy != nil || o.origins != nil || o.forwarded != nil {
+		s.faults = errors.Join(s.faults, errors.New("acceptor: a memory acceptor has no TLS, PROXY headers, origins or forwarded addresses"))
 	}
 	return &Memory{server: s, pipes: &pipeListener{waiting: make(chan net.Conn), closing: make(chan struct{})}}
 }

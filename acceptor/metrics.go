@@ -5,7 +5,10 @@ type Refusal string
 
 // The reasons.
 const (
-	RefusedFull  Refusal = "full"  // WithMaxConnections
+	RefusedFull Refusal = "full" // WithMaxConnections, or the most of a Gate
+
+	RefusedAddress Refusal = "address" // too many from one address, by a Gate
+
 	RefusedProxy Refusal = "proxy" // PROXY header missing, malformed, late or from an untrusted peer
 	RefusedTLS   Refusal = "tls"   // TLS handshake failed or late
 	RefusedHTTP  Refusal = "http"  // upgrade failed or late, origin not allowed

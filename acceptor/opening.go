@@ -17,6 +17,8 @@ type opening struct {
 	tls    *tls.Conn // after the TLS handshake
 	link   link
 	early  []byte // what came right behind the upgrade request
+	place  *place // what it counts in
+	seated bool   // it was counted, or need not be
 }
 
 // run does the handshakes, each within its deadline. The end of ctx ends it.

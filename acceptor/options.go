@@ -97,8 +97,12 @@ type options struct {
 	files   *certificateFiles
 	proxy   *proxyRules
 	origins *originRules
+	gate    *Gate
+	clients *clientRules
 	log     logrus.FieldLogger
-	metrics Metrics
+
+	forwarded *forwardedRules
+	metrics   Metrics
 }
 
 type optionFunc func(o *options) error
@@ -115,6 +119,9 @@ func newOptions(opts []Option) (options, error) {
 	}
 	if o.tls != nil && o.files != nil {
 		faults = append(faults, errors.New("acceptor: use one of WithTLS and WithTLSFiles, not both"))
+	}
+	if o.clients != nil && o.tls == nil && o.files == nil {
+		faults = append(faults, errors.New("acceptor: WithClientCertificates needs WithTLS or WithTLSFiles"))
 	}
 	return o, errors.Join(faults...)
 }
@@ -151,6 +158,12 @@ func WithMaxConnections(n int) Option {
 		o.most = int64(n)
 		return nil
 	})
+}
+
+// WithGate bounds the connections of this acceptor together with those of the
+// others that have the gate.
+func WithGate(g *Gate) Option {
+	return optionFunc(func(o *options) error { o.gate = g; return nil })
 }
 
 // WithTLS makes every connection start with a TLS handshake. The acceptor uses

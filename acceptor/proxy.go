@@ -27,16 +27,8 @@ func (r *proxyRules) trusts(a net.Addr) bool {
 	if len(r.trusted) == 0 {
 		return true
 	}
-	peer, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return false
-	}
-	for _, p := range r.trusted {
-		if p.Contains(peer.Addr().Unmap().WithZone("")) {
-			return true
-		}
-	}
-	return false
+	ip, ok := ipOf(a)
+	return ok && within(r.trusted, ip)
 }
 
 // readProxyHeader reads the PROXY protocol header in front of the stream, and

@@ -3,14 +3,17 @@ package acceptor
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
+
+// closeWait is how long Close waits for handshakes to end, which are told to.
+const closeWait = time.Second
 
 // server is what the acceptors have in common.
 type server struct {
@@ -92,6 +95,9 @@ func (s *server) prepareTLS() error {
 		}
 		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.latest}
 	}
+	if s.options.clients != nil {
+		return s.options.clients.apply(s.tls)
+	}
 	return nil
 }
 
@@ -118,7 +124,10 @@ func (s *server) Close() error {
 			err = l.Close()
 		}
 	}
-	return errors.Join(err, s.openings.Stop(context.Background()))
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	_ = s.openings.Stop(ctx) // what hangs in a callback of a tls.Config is Wait's to wait for
+	return err
 }
 
 // Wait waits for Close and for every handle, see Acceptor.

@@ -15,8 +15,8 @@ type TCP struct{ *server }
 // free one. It does nothing yet: faults of the options are reported by Listen.
 func NewTCP(address string, opts ...Option) *TCP {
 	s := newServer(TransportTCP, address, opts)
-	if s.options.origins != nil {
-		s.faults = errors.Join(s.faults, errors.New("acceptor: WithOrigins is for WebSocket acceptors"))
+	if s.options.origins != nil || s.options.forwarded != nil {
+		s.faults = errors.Join(s.faults, errors.New("acceptor: WithOrigins and WithForwarded are for WebSocket acceptors"))
 	}
 	return &TCP{s}
 }

@@ -28,6 +28,8 @@ func newTLSLink(tcp *net.TCPConn, config *tls.Config, s *shared) (*tls.Conn, *tl
 	return conn, &tlsLink{tls: conn, socket: socket}, nil
 }
 
+func (l *tlsLink) connection() *tls.Conn { return l.tls }
+
 func (l *tlsLink) startPolling() { l.socket.polling = true }
 
 func (l *tlsLink) fill(in *inbox) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 
 	"github.com/gobwas/ws"
@@ -22,12 +23,37 @@ func (o *opening) upgrade() error {
 	if err != nil {
 		return err
 	}
-	u := ws.Upgrader{ReadBufferSize: len(head), OnHeader: o.server.options.origins.check}
+	said := ""
+	u := ws.Upgrader{ReadBufferSize: len(head), OnHeader: o.header(&said)}
 	if _, err := u.Upgrade(readWriter{bytes.NewReader(head), stream}); err != nil {
 		return upgradeError(err)
 	}
+	if r := o.server.options.forwarded; said != "" {
+		o.remote = r.client(o.peer(), said)
+	}
 	o.early = bytes.Clone(rest)
 	return nil
+}
+
+// header looks at the headers of the request; said is what a trusted proxy says
+// of the client.
+func (o *opening) header(said *string) func(key, value []byte) error {
+	rules := o.server.options
+	if rules.forwarded == nil || !rules.forwarded.trusts(o.peer()) {
+		return rules.origins.check
+	}
+	return func(key, value []byte) error {
+		rules.forwarded.collect(said, key, value)
+		return rules.origins.check(key, value)
+	}
+}
+
+// peer is who speaks to this server, or to the proxy in front of it.
+func (o *opening) peer() net.Addr {
+	if o.remote != nil {
+		return o.remote
+	}
+	return o.nc.RemoteAddr()
 }
 
 func upgradeError(err error) error {

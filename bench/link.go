@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -14,7 +15,9 @@ import (
 // Transports that the load speaks.
 const (
 	overTCP  = "tcp"
+	overTLS  = "tls"
 	overWS   = "ws"
+	overWSS  = "wss"
 	bareEcho = "bare" // TCP without a handshake
 )
 
@@ -43,10 +46,13 @@ func dial(ctx context.Context, t target, source *net.TCPAddr) (*link, error) {
 	}
 	l := &link{frame: appendPlain, cut: cutPacket}
 	var err error
-	if t.Transport == overWS {
+	switch t.Transport {
+	case overWS, overWSS:
 		l.frame, l.cut = appendFrame, cutFrame
-		l.Conn, _, _, err = ws.Dialer{NetDial: d.DialContext}.Dial(ctx, "ws://"+t.Address+"/")
-	} else {
+		l.Conn, _, _, err = ws.Dialer{NetDial: d.DialContext, TLSConfig: unverified()}.Dial(ctx, t.Transport+"://"+t.Address+"/")
+	case overTLS:
+		l.Conn, err = (&tls.Dialer{NetDialer: &d, Config: unverified()}).DialContext(ctx, "tcp", t.Address)
+	default:
 		l.Conn, err = d.DialContext(ctx, "tcp", t.Address)
 	}
 	if err != nil || t.Transport == bareEcho {

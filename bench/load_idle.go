@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -45,15 +47,44 @@ func (h *idlers) open(ctx context.Context, p idleLoad) (int, error) {
 	return len(h.links), err
 }
 
+// bindLoad is a login on every connection that is open.
+type bindLoad struct{ Prefix string }
+
+// bind logs everybody in.
+func (h *idlers) bind(ctx context.Context, p bindLoad) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(dialers)
+	for i, l := range h.links {
+		work.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return l.request(1, routeBind, []byte(p.Prefix+strconv.Itoa(i)))
+		})
+	}
+	return len(h.links), work.Wait()
+}
+
+// reset closes without leaving the port in use: the next run needs it.
+func (l *link) reset() {
+	raw := l.Conn
+	if t, ok := raw.(*tls.Conn); ok {
+		raw = t.NetConn()
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = raw.Close()
+}
+
 func (h *idlers) close(context.Context, struct{}) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := len(h.links)
 	for _, l := range h.links {
-		if tcp, ok := l.Conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset: the next run needs the ports
-		}
-		_ = l.Close()
+		l.reset()
 	}
 	h.links = nil
 	return n, nil

@@ -13,6 +13,7 @@ const (
 	service        = "bench"
 	routeEcho      = "bench.echo"
 	routeJoin      = "bench.join"
+	routeBind      = "bench.bind"
 	routeBroadcast = "bench.broadcast"
 	routePush      = "bench.push"
 	routeForward   = "room.bench.echo"

@@ -35,7 +35,7 @@ func play(ctx context.Context, role string) error {
 	case roleServer:
 		known["start"] = does(func(ctx context.Context, s serverSettings) (addresses, error) { return p.startServer(ctx, s, known) })
 	case roleBrokers:
-		known["start"] = does(p.startBrokers)
+		known["start"] = does(func(ctx context.Context, s brokerSettings) (string, error) { return p.startBrokers(ctx, s, known) })
 	case roleNATS:
 		known["start"] = does(func(ctx context.Context, s natsSettings) (string, error) { return p.startNATS(ctx, s, known) })
 	case roleEtcd:
@@ -46,6 +46,7 @@ func play(ctx context.Context, role string) error {
 		held := &idlers{}
 		known["echo"], known["fan"] = does(runEcho), does(runFan)
 		known["idle"], known["release"] = does(held.open), does(held.close)
+		known["bind"] = does(held.bind)
 	default:
 		return fmt.Errorf("unknown role %q", role)
 	}
@@ -91,7 +92,7 @@ func (p *part) startServer(ctx context.Context, s serverSettings, known commands
 	return a, nil
 }
 
-func (p *part) startBrokers(ctx context.Context, s brokerSettings) (string, error) {
+func (p *part) startBrokers(ctx context.Context, s brokerSettings, known commands) (string, error) {
 	without := embedded.WithoutEtcd()
 	if !s.NATS {
 		without = embedded.WithoutNATS()
@@ -102,6 +103,7 @@ func (p *part) startBrokers(ctx context.Context, s brokerSettings) (string, erro
 	}
 	p.stop = e.Stop
 	if s.NATS {
+		known["subscriptions"] = does(func(context.Context, struct{}) (int, error) { return e.NATSSubscriptions(), nil })
 		return e.NATSURL(), nil
 	}
 	return e.EtcdEndpoints()[0], nil

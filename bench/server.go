@@ -24,6 +24,7 @@ const (
 // serverSettings are the start of the role "server".
 type serverSettings struct {
 	Type string
+	TLS  bool
 	Etcd string // both empty: standalone
 	NATS string
 }
@@ -38,7 +39,12 @@ func newServer(s serverSettings) (*server, error) {
 	srv := &server{groups: group.New(group.NewMemoryStore(group.MemoryParams{}))}
 	opts := []cereus.Option{cereus.WithLogger(logger.Discard())}
 	if s.Type == typeFront {
-		opts = append(opts, cereus.Frontend(s.Type), cereus.WithTCP("127.0.0.1:0"), cereus.WithWebSocket("127.0.0.1:0"))
+		secure, err := tlsOptions(s.TLS)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, cereus.Frontend(s.Type),
+			cereus.WithTCP("127.0.0.1:0", secure...), cereus.WithWebSocket("127.0.0.1:0", secure...))
 	} else {
 		opts = append(opts, cereus.Backend(s.Type))
 	}
@@ -81,10 +87,20 @@ func (s *server) start(ctx context.Context) (addresses, error) {
 func (s *server) Routes(r *component.Routes) {
 	component.HandleRaw(r, "echo", echo)
 	component.HandleRaw(r, "join", s.join)
+	component.HandleRaw(r, "bind", bind)
 	component.HandleRaw(r, "broadcast", s.broadcast)
 }
 
 func echo(_ context.Context, data []byte) ([]byte, error) { return data, nil }
+
+// bind is a login and nothing else.
+func bind(ctx context.Context, uid []byte) ([]byte, error) {
+	player, ok := session.FromContext(ctx)
+	if !ok {
+		return nil, errors.New("no session")
+	}
+	return uid, player.Bind(ctx, string(uid))
+}
 
 func (s *server) join(ctx context.Context, uid []byte) ([]byte, error) {
 	player, ok := session.FromContext(ctx)

@@ -20,17 +20,29 @@ func (c *RPCClient) PushToUser(frontendType, uid string, push *clusterpb.Push) e
 		return err
 	}
 	if push.GetUid() == "" {
-		push = &clusterpb.Push{Route: push.GetRoute(), Uid: uid, Data: push.GetData()}
+		push = &clusterpb.Push{Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied()}
 	}
 	return c.send(c.subjects.userPush(frontendType, uid), push)
 }
 
-// KickUser asks the frontend of frontendType that holds uid to kick it.
-func (c *RPCClient) KickUser(frontendType, uid string) error {
+// KickUser asks the frontend of frontendType that holds uid to kick it, on the
+// subject that Pitaya uses. kick.UserId is what the frontend goes by; empty, it
+// is taken to be uid.
+func (c *RPCClient) KickUser(frontendType, uid string, kick *clusterpb.KickMsg) error {
 	if err := c.checkUser(frontendType, uid); err != nil {
 		return err
 	}
-	return c.send(c.subjects.userKick(frontendType, uid), &clusterpb.KickMsg{UserId: uid})
+	if kick.GetUserId() == "" {
+		kick = &clusterpb.KickMsg{UserId: uid, Copied: kick.GetCopied()}
+	}
+	return c.send(c.subjects.userKick(frontendType, uid), kick)
+}
+
+// KickOnFrontends kicks each of kick.Uids that is connected to a frontend of
+// frontendType, with one NATS message for all of them. Only cereus frontends
+// listen.
+func (c *RPCClient) KickOnFrontends(frontendType string, kick *clusterpb.KickMsg) error {
+	return c.send(c.subjects.kickAll(frontendType), kick)
 }
 
 // AnnounceBind tells every server of frontendType which frontend holds a user now.

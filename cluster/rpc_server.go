@@ -99,6 +99,7 @@ func (s *RPCServer) subscriptions() []subscription {
 		subscription{subject: s.subjects.bindings(s.self.Type), deliver: s.receiveBind},
 		subscription{subject: s.subjects.pushAll(s.self.Type), deliver: s.receivePush},
 		subscription{subject: s.subjects.pushOne(s.self.Type, s.self.ID), deliver: s.receivePush},
+		subscription{subject: s.subjects.kickAll(s.self.Type), deliver: s.receiveKick},
 	)
 }
 

@@ -53,15 +53,22 @@ func (s *RPCServer) incoming(m message) *Incoming {
 
 func (s *RPCServer) receivePush(m message) {
 	var push clusterpb.Push
-	if s.decode(m.data, &push) {
+	if s.decode(m.data, &push) && !push.GetCopied() {
 		s.guard("push", func() { s.users.HandlePush(&push) })
 	}
 }
 
 func (s *RPCServer) receiveKick(m message) {
 	var kick clusterpb.KickMsg
-	if s.decode(m.data, &kick) {
-		s.guard("kick", func() { s.users.HandleKick(kick.GetUserId()) })
+	if !s.decode(m.data, &kick) || kick.GetCopied() {
+		return
+	}
+	uids := kick.GetUids()
+	if uid := kick.GetUserId(); uid != "" {
+		uids = append(uids, uid)
+	}
+	for _, uid := range uids {
+		s.guard("kick", func() { s.users.HandleKick(uid) })
 	}
 }
 

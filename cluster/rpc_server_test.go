@@ -111,7 +111,7 @@ func TestN19_HandlersPanic(t *testing.T) {
 			require.Equal(t, errs.New(errs.CodeInternal, "boom"), err)
 		}
 		require.NoError(t, client.PushToUser("connector", "u1", &clusterpb.Push{Route: "r"}))
-		require.NoError(t, client.KickUser("connector", "u1"))
+		require.NoError(t, client.KickUser("connector", "u1", &clusterpb.KickMsg{}))
 		require.NoError(t, client.AnnounceBind("connector", &clusterpb.BindMsg{Uid: "u1", Fid: "front-2"}))
 		require.Eventually(t, func() bool { return events.of(EventPanic) == 6 }, rpcPatience, rpcPoll)
 	})
@@ -158,7 +158,7 @@ func TestUsersOfAFrontend(t *testing.T) {
 		require.NoError(t, front.SubscribeUser("u1"))
 		require.NoError(t, front.SubscribeUser("a.b/c"))
 		require.Eventually(t, func() bool { // subscribing takes effect in its own time
-			require.NoError(t, client.KickUser("connector", "a.b/c"))
+			require.NoError(t, client.KickUser("connector", "a.b/c", &clusterpb.KickMsg{}))
 			_, kicks, _ := users.counts()
 			return kicks > 0
 		}, rpcPatience, 10*rpcPoll)
@@ -199,7 +199,7 @@ func TestN10_UIDs(t *testing.T) {
 		client := newTestClient(t, transport, 0)
 		require.ErrorIs(t, front.SubscribeUser("a.*.b"), errs.ErrIllegalUID)
 		require.ErrorIs(t, client.PushToUser("connector", "a..b", &clusterpb.Push{}), errs.ErrIllegalUID)
-		require.ErrorIs(t, client.KickUser("connector", "a b"), errs.ErrIllegalUID)
+		require.ErrorIs(t, client.KickUser("connector", "a b", &clusterpb.KickMsg{}), errs.ErrIllegalUID)
 		require.ErrorIs(t, client.PushToUser("", "u1", &clusterpb.Push{}), errs.ErrBadRequest)
 	})
 }

@@ -26,19 +26,22 @@ type userSubscription struct {
 // returned nil needs one UnsubscribeUser. Errors: those of CheckUID, and
 // Unavailable after Shutdown.
 func (s *RPCServer) SubscribeUser(uid string) error {
-	if err := CheckUID(uid); err != nil {
+	if err := s.CheckUser(uid); err != nil {
 		return err
 	}
 	subs := []subscription{
 		{subject: s.subjects.userPush(s.self.Type, uid), deliver: s.receivePush, mode: deliverShared},
 		{subject: s.subjects.userKick(s.self.Type, uid), deliver: s.receiveKick, mode: deliverShared},
 	}
-	for _, sub := range subs {
-		if err := checkSubject(sub.subject); err != nil {
-			return err
-		}
-	}
 	return s.byUser.add(uid, func() ([]cancelFunc, error) { return s.subscribeAll(subs) })
+}
+
+// CheckUser reports why SubscribeUser would refuse uid; nil when it would not.
+func (s *RPCServer) CheckUser(uid string) error {
+	if err := CheckUID(uid); err != nil {
+		return err
+	}
+	return checkSubject(s.subjects.userPush(s.self.Type, uid)) // the longest that has the uid
 }
 
 // Settle waits until every SubscribeUser that has returned is in effect. It

@@ -41,6 +41,8 @@ func (s subjects) pushOne(frontendType, id string) string {
 	return s.prefix + "x/push/" + frontendType + "/" + id
 }
 
+func (s subjects) kickAll(frontendType string) string { return s.prefix + "x/kick/" + frontendType }
+
 func (s subjects) load() string { return s.prefix + "x/load" }
 
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects

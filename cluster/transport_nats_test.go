@@ -365,7 +365,7 @@ func TestN14_LameDuckPushes(t *testing.T) {
 	t.Cleanup(peer.Close)
 	subjects := []string{"pitaya/connector/user/u1/push", "pitaya/x/push/connector"}
 	require.Eventually(t, func() bool { // the interest has spread
-		require.NoError(t, peer.Publish("pitaya/connector/user/u1/kick", nil))
+		require.NoError(t, peer.Publish("pitaya/connector/user/u1/kick", []byte("\x0a\x02u1")))
 		_, kicks, _ := users.counts()
 		return kicks > 0
 	}, rpcPatience, 10*rpcPoll)

@@ -38,6 +38,8 @@ type Method struct {
 	Kind    Kind
 	// Concurrent methods need not wait for the session's earlier handlers.
 	Concurrent bool
+	// Rate bounds how often one session may call it; see [WithRate].
+	Rate Rate
 
 	as      role
 	arg     argShape

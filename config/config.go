@@ -88,6 +88,14 @@ type Session struct {
 type Acceptor struct {
 	ProxyProtocol bool          `key:"proxyprotocol" default:"false" doc:"expect a PROXY protocol header (v1 or v2) on new connections"`
 	ProxyTimeout  time.Duration `key:"proxytimeout" default:"1s" validate:"gte=1ms,lte=24h" doc:"longest wait for the PROXY header"`
+	Proxies       Proxies       `key:"proxies"`
+}
+
+// Proxies are those in front of the acceptors that are believed when they tell
+// a client's address.
+type Proxies struct {
+	Trusted []string `key:"trusted" default:"" validate:"dive,network" doc:"networks or addresses of the proxies, such as 10.0.0.0/8; with acceptor.proxyprotocol an empty list believes every peer"`
+	Header  string   `key:"header" default:"" validate:"omitempty,oneof=x-forwarded-for forwarded" doc:"header in which they tell the client's address on WebSocket: x-forwarded-for or forwarded, the one that they write themselves; needs acceptor.proxies.trusted; empty is none"`
 }
 
 // Conn is what one client connection may do.
@@ -100,19 +108,30 @@ type Conn struct {
 
 // Limits bounds what a client may send.
 type Limits struct {
-	Packet     int `key:"packet" default:"64KiB" unit:"bytes" validate:"gte=1,lte=16777215" doc:"largest packet body from a client (the protocol allows 2^24-1)"`
-	Handshake  int `key:"handshake" default:"4KiB" unit:"bytes" validate:"gte=2,lte=16777215" doc:"largest packet body before the handshake is complete"`
-	HTTPHeader int `key:"httpheader" default:"8KiB" unit:"bytes" validate:"gte=512,lte=1048576" doc:"largest HTTP header of a WebSocket upgrade"`
-	Inflated   int `key:"inflated" default:"1MiB" unit:"bytes" validate:"gte=1" doc:"largest message body after inflating"`
-	Ratio      int `key:"ratio" default:"10" validate:"gte=1" doc:"largest inflated size as a multiple of the compressed size"`
+	Packet      int `key:"packet" default:"64KiB" unit:"bytes" validate:"gte=1,lte=16777215" doc:"largest packet body from a client (the protocol allows 2^24-1)"`
+	Handshake   int `key:"handshake" default:"4KiB" unit:"bytes" validate:"gte=2,lte=16777215" doc:"largest packet body before the handshake is complete"`
+	HTTPHeader  int `key:"httpheader" default:"8KiB" unit:"bytes" validate:"gte=512,lte=1048576" doc:"largest HTTP header of a WebSocket upgrade"`
+	Inflated    int `key:"inflated" default:"1MiB" unit:"bytes" validate:"gte=1" doc:"largest message body after inflating"`
+	Connections int `key:"connections" default:"0" validate:"gte=0" doc:"most client connections of this server, over all its acceptors; what comes beyond is closed at once; 0 is no limit"`
+	PerAddress  int `key:"peraddress" default:"0" validate:"gte=0" doc:"most of them from one address (of IPv6: from one /64 network); 0 is no limit"`
+	Ratio       int `key:"ratio" default:"10" validate:"gte=1" doc:"largest inflated size as a multiple of the compressed size"`
 }
 
-// RateLimiting bounds the packets of one connection. It acts where the
-// application asked for it, as in Pitaya.
+// RateLimiting bounds the messages of clients: those of one connection where the
+// application asked for it, as in Pitaya; those of one user or address where
+// there is a limit here.
 type RateLimiting struct {
 	Limit        int           `key:"limit" default:"20" validate:"gte=1" doc:"packets a rate-limited connection may send in one interval"`
 	Interval     time.Duration `key:"interval" default:"1s" validate:"gte=1ms" doc:"the interval that conn.ratelimiting.limit counts in"`
 	ForceDisable bool          `key:"forcedisable" default:"false" doc:"switch rate limiting off wherever the application asked for it"`
+	User         SharedRate    `key:"user"`
+	Address      SharedRate    `key:"address"`
+}
+
+// SharedRate bounds the messages of several connections together.
+type SharedRate struct {
+	Limit    int           `key:"limit" default:"0" validate:"gte=0" doc:"messages that all connections of one user, or one address (of IPv6: one /64 network), may send together in one interval; 0 is no limit"`
+	Interval time.Duration `key:"interval" default:"1s" validate:"gte=1ms" doc:"the interval that the limit counts in"`
 }
 
 // Errors is what errors tell clients.

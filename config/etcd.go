@@ -22,6 +22,9 @@ func crossFaults(c *Config) []*Fault {
 			faults = append(faults, &Fault{Key: section + ".endpoints", Want: want})
 		}
 	}
+	if p := c.Acceptor.Proxies; p.Header != "" && len(p.Trusted) == 0 {
+		faults = append(faults, &Fault{Key: "acceptor.proxies.trusted", Want: "must name the proxies whose acceptor.proxies.header is believed"})
+	}
 	return faults
 }
 

@@ -45,6 +45,7 @@ func newChecker() checker {
 		"admin_address": func(f reflect.Value) bool { return isAddress(f.String()) },
 		"off_or_100ms":  func(f reflect.Value) bool { return f.Int() == 0 || f.Int() >= int64(100*time.Millisecond) },
 		"token":         func(f reflect.Value) bool { return isToken(f.String()) },
+		"network":       func(f reflect.Value) bool { _, err := ParseNetwork(f.String()); return err == nil },
 		"rising":        func(f reflect.Value) bool { return isRising(f.Interface().([]float64)) },
 	} {
 		// The only error is an empty name or function.
@@ -115,6 +116,8 @@ func phraseAlone(tag string) string {
 		return "at least 16 characters, letters, digits and -._~+/="
 	case "rising":
 		return "rising"
+	case "network":
+		return "networks like 10.0.0.0/8 or addresses"
 	default:
 		return tag
 	}

@@ -25,11 +25,24 @@ type Decoding struct {
 // the route string (none with a dictionary code or a hit in Intern) and an
 // inflated payload.
 func DecodeMessage(b []byte, dec Decoding) (Message, error) {
+	m, err := DecodeHead(b, dec)
+	if err != nil || !m.Compressed {
+		return m, err
+	}
+	if err := m.Inflate(dec); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
+
+// DecodeHead is DecodeMessage without inflating: Data of a compressed message
+// is what was sent, until Inflate.
+func DecodeHead(b []byte, dec Decoding) (Message, error) {
 	if len(b) < minMessage {
 		return Message{}, ErrInvalidMessage
 	}
 	flag := b[0]
-	m := Message{Type: MessageType(flag >> typeShift & typeMask), Err: flag&flagError != 0}
+	m := Message{Type: MessageType(flag >> typeShift & typeMask), Err: flag&flagError != 0, Compressed: flag&flagZlib != 0}
 	if !m.Type.Valid() {
 		return Message{}, ErrMessageType
 	}
@@ -46,15 +59,14 @@ func DecodeMessage(b []byte, dec Decoding) (Message, error) {
 		}
 	}
 	m.Data = slices.Clip(rest)
-	if flag&flagZlib == 0 {
-		return m, nil
-	}
-	m.Compressed = true
-	m.Data, err = Inflate(rest, InflateLimits{MaxBytes: dec.MaxInflated, MaxRatio: dec.MaxRatio})
-	if err != nil {
-		return Message{}, err
-	}
 	return m, nil
+}
+
+// Inflate makes Data of a compressed message, as DecodeHead returned it, what it
+// was before it was compressed.
+func (m *Message) Inflate(dec Decoding) (err error) {
+	m.Data, err = Inflate(m.Data, InflateLimits{MaxBytes: dec.MaxInflated, MaxRatio: dec.MaxRatio})
+	return err
 }
 
 // cutID reads the varint of wire.md 3.2: overlong forms are fine, bits beyond

@@ -503,7 +503,8 @@ type Push struct {
 	Route         string                 `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"` // several receivers, towards cereus frontends
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several receivers, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,6 +567,13 @@ func (x *Push) GetUids() []string {
 	return nil
 }
 
+func (x *Push) GetCopied() bool {
+	if x != nil {
+		return x.Copied
+	}
+	return false
+}
+
 // BindMsg announces that frontend fid now holds the session of uid.
 type BindMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -623,6 +631,8 @@ func (x *BindMsg) GetFid() string {
 type KickMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=userId,proto3" json:"userId,omitempty"`
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several users, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -662,6 +672,20 @@ func (x *KickMsg) GetUserId() string {
 		return x.UserId
 	}
 	return ""
+}
+
+func (x *KickMsg) GetUids() []string {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *KickMsg) GetCopied() bool {
+	if x != nil {
+		return x.Copied
+	}
+	return false
 }
 
 // KickAnswer is the reply to the remote sys.kick.
@@ -1135,17 +1159,20 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\bmetadata\x18\x03 \x03(\v2&.cereus.cluster.v1.Error.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
 	"\x04Push\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
-	"\x04uids\x18\xe8\a \x03(\tR\x04uids\"-\n" +
+	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"-\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
-	"\x03fid\x18\x02 \x01(\tR\x03fid\"!\n" +
+	"\x03fid\x18\x02 \x01(\tR\x03fid\"O\n" +
 	"\aKickMsg\x12\x16\n" +
-	"\x06userId\x18\x01 \x01(\tR\x06userId\"$\n" +
+	"\x06userId\x18\x01 \x01(\tR\x06userId\x12\x13\n" +
+	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"$\n" +
 	"\n" +
 	"KickAnswer\x12\x16\n" +
 	"\x06kicked\x18\x01 \x01(\bR\x06kicked\"\x17\n" +

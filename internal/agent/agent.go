@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -38,6 +37,7 @@ type Agent struct {
 	out    writeQueue
 
 	state   state                         // of the reading goroutine only
+	burst   *burst                        // of the reading goroutine only; nil: nothing is undelivered
 	flow    *flow                         // of the reading goroutine only; nil: not limited
 	seen    atomic.Int64                  // when the last packet came, on the host's clock
 	waiting atomic.Bool                   // the reader waits for room in the inbox
@@ -63,6 +63,12 @@ func (a *Agent) read() string {
 		kind, body, err := a.conn.Next()
 		if err == nil {
 			err = a.packet(kind, body)
+		}
+		if err == nil && a.conn.Pending() {
+			continue // one read can bring many packets
+		}
+		if undelivered := a.deliver(); err == nil {
+			err = undelivered
 		}
 		if err != nil {
 			return a.readEnded(err)
@@ -216,22 +222,42 @@ func ipVersion(remote string) string {
 	return "ipv4"
 }
 
-// data gives a message to the session's inbox, and reads no further while that is full.
+// data takes a message that deliver gives to the session's inbox.
 func (a *Agent) data(body []byte) error {
-	m, err := protocol.DecodeMessage(body, a.host.Decoding)
+	m, err := protocol.DecodeHead(body, a.host.Decoding)
 	if err != nil {
 		return err
 	}
-	if a.flow != nil && !a.flow.allow() {
-		return a.refuse(&m)
+	if ok, err := a.admit(&m); !ok {
+		return err
 	}
-	if !m.Compressed {
-		m.Data = bytes.Clone(m.Data) // body is the connection's buffer
+	if m.Compressed { // only now: inflating is work
+		if err := m.Inflate(a.host.Decoding); err != nil {
+			return err
+		}
+	}
+	if a.burst == nil {
+		a.burst = bursts.Get().(*burst)
+	}
+	a.burst.add(&m)
+	if len(a.burst.messages) >= mostInBurst {
+		return a.deliver()
+	}
+	return nil
+}
+
+// deliver gives what was read to the session's inbox, and reads no further while
+// that is full.
+func (a *Agent) deliver() error {
+	if a.burst == nil {
+		return nil
 	}
 	a.waiting.Store(true)
-	ok := a.player.Load().inbox.Offer(&m)
+	ok := a.player.Load().inbox.Offer(a.burst.messages)
 	a.touch() // before waiting ends, or the wheel may see an old time and nobody waiting
 	a.waiting.Store(false)
+	a.burst.giveBack()
+	a.burst = nil
 	if !ok {
 		return acceptor.ErrClosed
 	}

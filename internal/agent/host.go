@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/time/rate"
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/internal/lifecycle"
+	"github.com/cereus-game/cereus/internal/ratelimit"
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/protocol"
 	"github.com/cereus-game/cereus/serializer"
@@ -36,9 +36,9 @@ type HostParams struct {
 	QueueMessages    int
 	QueueBytes       int
 	Validators       map[string]Validator
-	// Rate and Burst bound the messages of one connection; Rate 0 does not.
-	Rate  rate.Limit
-	Burst int
+	Rate             ratelimit.Rate // of the messages of one connection
+	UserRate         ratelimit.Rate // of those of all connections of a user together
+	AddressRate      ratelimit.Rate // of those of all connections from an address together
 	// Fenced reports that no new players are taken for now; nil: they always are.
 	Fenced func() bool
 	// Lenient accepts an ack without a handshake and a second handshake, as Pitaya does.
@@ -70,6 +70,7 @@ type Host struct {
 	writers   *lifecycle.Workers[*writeQueue]
 	gather    []gatherer // as many as processors
 	gathering *lifecycle.Workers[*gatherer]
+	limiters  limiters
 	clock     time.Time
 	accepted  []byte // whole packets
 	refused   []byte
@@ -92,6 +93,7 @@ func (h *Host) Init(context.Context) error {
 	}
 	h.group = lifecycle.NewGroup(context.Background())
 	h.initWriters()
+	h.initLimiters()
 	h.wheel = newWheel(h.Heartbeat)
 	h.group.Go("heartbeats", h.wheel.run)
 	return nil
@@ -158,9 +160,8 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 		a.end(ReasonShutdown)
 		return
 	}
-	if h.Rate > 0 {
-		a.flow = &flow{limiter: rate.NewLimiter(h.Rate, h.Burst), patience: h.Burst}
-	}
+	a.flow = h.newFlow(conn)
 	a.end(a.read())
+	a.flow.end()
 	a.out.awaitLast()
 }

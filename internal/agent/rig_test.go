@@ -133,6 +133,8 @@ func (g *game) Routes(r *component.Routes) {
 			return nil, context.Cause(ctx)
 		}
 	})
+	echo := func(_ context.Context, b []byte) ([]byte, error) { return b, nil }
+	component.HandleRaw(r, "rated", echo, component.WithRate(2, time.Hour))
 	component.HandleRaw(r, "huge", func(context.Context, []byte) ([]byte, error) {
 		return make([]byte, protocol.MaxPacketBody+1), nil
 	})

@@ -37,10 +37,12 @@ type pusher interface {
 	PushToUser(frontendType, uid string, push *clusterpb.Push) error
 	// PushToFrontend reaches users of one server that has CapPush.
 	PushToFrontend(to *cluster.Server, push *clusterpb.Push) error
-	// PushToFrontends reaches users of all servers of the type, which all have CapPush.
+	// PushToFrontends reaches users of all servers of the type that have CapPush.
 	PushToFrontends(frontendType string, push *clusterpb.Push) error
 	// KickUser closes the user's connection on whichever frontend of the type holds it.
-	KickUser(frontendType, uid string) error
+	KickUser(frontendType, uid string, kick *clusterpb.KickMsg) error
+	// KickOnFrontends closes those on all servers of the type that have CapPush.
+	KickOnFrontends(frontendType string, kick *clusterpb.KickMsg) error
 }
 
 // Client is how calls and pushes reach other servers; *cluster.RPCClient is one.
@@ -96,6 +98,7 @@ type Dispatcher struct {
 	envelopes  sync.Pool            // of *envelope
 	remotes    map[string]*endpoint // by service.method; written in Init only
 	handlers   map[string]*endpoint
+	rated      bool // some handler has a rate
 }
 
 // New returns a dispatcher that starts nothing until Init.
@@ -130,6 +133,7 @@ func (d *Dispatcher) Init(context.Context) error {
 		return err
 	}
 	d.fold()
+	d.limitRates()
 	d.routes.init(d)
 	d.inboxes = lifecycle.NewWorkers(d.group, "inbox", func(ctx context.Context, b *Inbox) { b.run(ctx) })
 	d.boxes = lifecycle.NewWorkers(d.group, "mailbox", func(ctx context.Context, b *mailbox) { b.run(ctx) })

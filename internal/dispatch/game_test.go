@@ -130,7 +130,7 @@ func (r *remotes) Routes(routes *component.Routes) {
 
 // request has the player ask for route.
 func (p *player) request(id uint64, route string) bool {
-	return p.inbox.Offer(&protocol.Message{Type: protocol.MessageRequest, ID: id, Route: route, Data: []byte("x")})
+	return p.inbox.Offer([]protocol.Message{{Type: protocol.MessageRequest, ID: id, Route: route, Data: []byte("x")}})
 }
 
 func (p *player) count() int {

@@ -56,20 +56,18 @@ func (d *Dispatcher) NewInbox(s *session.Session, out Responder) *Inbox {
 	return &Inbox{d: d, session: s, out: out}
 }
 
-// Offer takes one message and blocks while the inbox is full: its caller, the
-// reader of the connection, then stops reading. It reports false when the
-// inbox was closed. m.Data must not change afterwards.
-func (b *Inbox) Offer(m *protocol.Message) bool {
-	w := message{id: m.ID, data: m.Data, notify: m.Type == protocol.MessageNotify, at: b.d.clock.now()}
-	if m.Type == protocol.MessagePush {
-		w.id = 0 // the handler runs, nothing is sent (wire.md 3.7)
-	}
-	w.route = b.d.routes.find(m.Route)
+// Offer takes messages, which were read just now, in their order. It blocks
+// while the inbox is full: its caller, the reader of the connection, then stops
+// reading. It reports false when the inbox was closed. What the messages hold
+// must not change afterwards; the slice may.
+func (b *Inbox) Offer(batch []protocol.Message) bool {
+	at := b.d.clock.now()
 	for {
-		room, ok := b.put(w)
+		n, room, ok := b.put(batch, at)
 		if room == nil {
 			return ok
 		}
+		batch = batch[n:]
 		select {
 		case <-room:
 		case <-b.session.Context().Done():
@@ -78,26 +76,47 @@ func (b *Inbox) Offer(m *protocol.Message) bool {
 	}
 }
 
-// put appends w. It returns a channel to wait on when there is no room.
-func (b *Inbox) put(w message) (room <-chan struct{}, ok bool) {
+// put appends what there is room for and returns how many that are. It returns
+// a channel to wait on when there is more.
+func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-chan struct{}, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, false
+		return 0, nil, false
 	}
-	if b.queue.len() >= b.d.Limits.Mailbox {
-		if b.room == nil {
-			b.room = make(chan struct{})
-			b.d.Metrics.MailboxFull()
+	n = min(len(batch), max(b.d.Limits.Mailbox-b.queue.len(), 0))
+	locals := int64(0)
+	for i := range n {
+		w := b.d.received(&batch[i], at)
+		b.queue.push(w)
+		if w.route.local != nil {
+			locals++
 		}
-		return b.room, false
 	}
-	b.queue.push(w)
-	if w.route.local != nil {
-		b.inFlight().Add(1)
+	if locals > 0 {
+		b.inFlight().Add(locals)
 	}
-	b.startLocked()
-	return nil, true
+	if n > 0 {
+		b.startLocked()
+	}
+	if n == len(batch) {
+		return n, nil, true
+	}
+	if b.room == nil {
+		b.room = make(chan struct{})
+		b.d.Metrics.MailboxFull()
+	}
+	return n, b.room, true
+}
+
+// received is what an inbox keeps of m.
+func (d *Dispatcher) received(m *protocol.Message, at time.Duration) message {
+	w := message{id: m.ID, data: m.Data, notify: m.Type == protocol.MessageNotify, at: at}
+	if m.Type == protocol.MessagePush {
+		w.id = 0 // the handler runs, nothing is sent (wire.md 3.7)
+	}
+	w.route = d.routes.find(m.Route)
+	return w
 }
 
 // inFlight counts the messages for handlers of this server, from put until
@@ -150,6 +169,7 @@ func (b *Inbox) run(context.Context) {
 			b.survive()
 		}
 	}()
+	now := unknownTime
 	for {
 		s := b.next()
 		switch {
@@ -159,14 +179,16 @@ func (b *Inbox) run(context.Context) {
 		case s.again != nil:
 			b.resend(s.again)
 			s.passOn()
+			now = unknownTime
 		case s.m.route.local != nil:
 			s.passOn()
 			serving = true
-			b.serve(s.m)
+			now = b.serve(&s, now)
 			serving = false
 		default:
 			b.forward(s.m)
 			s.passOn()
+			now = unknownTime
 		}
 	}
 }
@@ -180,11 +202,15 @@ func (b *Inbox) survive() {
 	b.settleLocked()
 }
 
+// unknownTime has who needs the time ask the clock for it.
+const unknownTime time.Duration = -1
+
 // step is one thing that an inbox does.
 type step struct {
 	ok    bool
 	again *forward // to be sent again; else m is to be served
 	m     message
+	more  bool    // others wait behind m
 	room  *target // whose free slot this step was resumed for
 }
 
@@ -217,6 +243,7 @@ func (b *Inbox) next() (s step) {
 	s.m = b.queue.first()
 	if s.m.route.local != nil {
 		b.popLocked()
+		s.more = b.queue.len() > 0
 	}
 	return s
 }

@@ -217,8 +217,8 @@ func TestServingNeverOverlaps(t *testing.T) {
 	p := w.player(front)
 	for n := 1; n <= 20000; n++ {
 		data := []byte{byte(n), byte(n >> 8), byte(n >> 16)}
-		p.inbox.Offer(&protocol.Message{Type: protocol.MessageNotify, Route: "count.next", Data: data})
-		p.inbox.Offer(&protocol.Message{Type: protocol.MessageNotify, Route: "room.count.next", Data: data})
+		p.inbox.Offer([]protocol.Message{{Type: protocol.MessageNotify, Route: "count.next", Data: data}})
+		p.inbox.Offer([]protocol.Message{{Type: protocol.MessageNotify, Route: "room.count.next", Data: data}})
 		if n%2 == 0 {
 			require.NoError(t, p.inbox.Drain(t.Context()))
 		}

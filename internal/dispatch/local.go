@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -23,12 +24,16 @@ func newEndpoint(m *component.Method, around pipeline.Middleware) *endpoint {
 	return &endpoint{method: m, handle: h}
 }
 
-// serve runs the local handler of m and answers it.
-func (b *Inbox) serve(m message) {
-	if m.route.concurrent() && b.serveBeside(m) {
-		return
+// serve runs the local handler of a step and answers it. now is the time, if it
+// is known; the time when the handler had returned comes back.
+func (b *Inbox) serve(s *step, now time.Duration) time.Duration {
+	if s.m.route.concurrent() && b.serveBeside(s.m) {
+		return unknownTime
 	}
-	b.answer(&m)
+	if now == unknownTime {
+		now = b.d.clock.now()
+	}
+	return b.answer(&s.m, now, s.more)
 }
 
 // serveBeside runs the handler on a goroutine of its own.
@@ -38,7 +43,7 @@ func (b *Inbox) serveBeside(m message) bool {
 	b.mu.Unlock()
 	started := b.d.group.Go("concurrent handler", func(context.Context) {
 		defer b.leaveBeside()
-		b.answer(&m)
+		b.answer(&m, b.d.clock.now(), false)
 	})
 	if !started {
 		b.leaveBeside()
@@ -57,28 +62,39 @@ func (b *Inbox) leaveBeside() {
 // errEnded answers a request whose handler ended its goroutine (runtime.Goexit).
 var errEnded = errs.New(errs.CodeInternal, "the handler ended without an answer")
 
-func (b *Inbox) answer(m *message) {
-	m.route.metrics.Load().WaitedLocal(b.d.clock.now() - m.at)
+// answer runs the handler of m, which begins now. more says that others wait
+// behind m. It returns the time when the handler had returned.
+func (b *Inbox) answer(m *message, now time.Duration, more bool) (end time.Duration) {
+	m.route.metrics.Load().WaitedLocal(now - m.at)
 	returned := false
 	defer func() {
 		b.inFlight().Add(-1)
 		if !returned {
-			b.conclude(m, nil, errEnded)
+			b.conclude(m, outcome{err: errEnded, more: more})
 		}
 	}()
 	data, err := b.execute(m)
 	returned = true
-	b.conclude(m, data, err)
+	return b.conclude(m, outcome{data, err, more})
 }
 
-// conclude gives m its outcome.
-func (b *Inbox) conclude(m *message, data []byte, err error) {
-	b.observe(m, metrics.KindLocal, err)
+// outcome is what became of a message.
+type outcome struct {
+	data []byte
+	err  error
+	more bool // others waited behind it
+}
+
+// conclude gives m its outcome, and returns the time of it.
+func (b *Inbox) conclude(m *message, o outcome) (now time.Duration) {
+	now = b.d.clock.now()
+	m.route.timers(b.d, o.err).Answered(metrics.KindLocal, now-m.at, string(errs.CodeOf(o.err)))
 	if m.id == 0 || m.notify {
-		b.logLost(m, err)
-		return
+		b.logLost(m, o.err)
+		return now
 	}
-	b.out.Respond(m.id, data, asError(err), b.more())
+	b.out.Respond(m.id, o.data, asError(o.err), o.more || b.more())
+	return now
 }
 
 func (b *Inbox) execute(m *message) (data []byte, err error) {
@@ -91,7 +107,7 @@ func (b *Inbox) execute(m *message) (data []byte, err error) {
 	if e.method.Kind == component.KindNotify && m.id != 0 && !m.notify {
 		return nil, errs.ErrNotifyRoute
 	}
-	ctx := &callContext{Context: b.session.Context(), call: Call{Route: m.route.full, clock: &b.d.clock, began: m.at}}
+	ctx := &localContext{Context: b.session.Context(), dispatcher: b.d, route: m.route, at: m.at}
 	out, err := b.d.invoke(ctx, e, m.data)
 	if err != nil || m.id == 0 || m.notify {
 		return nil, err

@@ -1,10 +1,10 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
-	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/protocol"
 	address "github.com/cereus-game/cereus/route"
@@ -91,21 +91,46 @@ func (d *Dispatcher) PushPacket(route string, data []byte) ([]byte, error) {
 	return protocol.AppendPacket(nil, protocol.PacketData, body)
 }
 
-// pushAway sends one message for all frontends when all of them understand it,
-// else one to each user's own subject.
+// pushAway sends one message for all frontends to those that understand it, and
+// one on each user's own subject to the others. Both hear both while there are
+// both: the second says that it is a copy.
 func (d *Dispatcher) pushAway(frontendType, route string, data []byte, uids []string) ([]string, error) {
-	if len(uids) > 1 && d.allHave(frontendType, constants.CapPush) {
+	switch d.frontends(frontendType) {
+	case ours:
 		return d.pushLists(frontendType, route, data, uids)
+	case theirs:
+		return d.pushEach(frontendType, uids, &clusterpb.Push{Route: route, Data: data})
 	}
+	failed, err := d.pushLists(frontendType, route, data, uids)
+	others, err2 := d.pushEach(frontendType, uids, &clusterpb.Push{Route: route, Data: data, Copied: true})
+	return union(failed, others), cmp.Or(err, err2)
+}
+
+func (d *Dispatcher) pushEach(frontendType string, uids []string, push *clusterpb.Push) ([]string, error) {
 	var failed []string
 	var cause error
 	for _, uid := range uids {
-		push := &clusterpb.Push{Route: route, Uid: uid, Data: data}
 		if err := d.client.PushToUser(frontendType, uid, push); err != nil {
 			failed, cause = append(failed, uid), err
 		}
 	}
 	return failed, cause
+}
+
+func union(a, b []string) []string {
+	if len(a) == 0 {
+		return b
+	}
+	known := make(map[string]struct{}, len(a))
+	for _, uid := range a {
+		known[uid] = struct{}{}
+	}
+	for _, uid := range b {
+		if _, ok := known[uid]; !ok {
+			a = append(a[:len(a):len(a)], uid)
+		}
+	}
+	return a
 }
 
 func (d *Dispatcher) pushLists(frontendType, route string, data []byte, uids []string) ([]string, error) {
@@ -122,39 +147,4 @@ func (d *Dispatcher) pushLists(frontendType, route string, data []byte, uids []s
 		}
 	}
 	return nil, nil
-}
-
-func (d *Dispatcher) allHave(serverType, capability string) bool {
-	servers := d.discovery.ServersByType(serverType)
-	for _, s := range servers {
-		if !s.Has(capability) {
-			return false
-		}
-	}
-	return len(servers) > 0
-}
-
-// KickUsers closes the connections of the users on frontends of the type and
-// returns the uids that nobody could be told of.
-func (d *Dispatcher) KickUsers(ctx context.Context, frontendType, reason string, uids []string) ([]string, error) {
-	var failed []string
-	var cause error
-	for _, uid := range uids {
-		if err := d.kick(ctx, frontendType, reason, uid); err != nil {
-			failed, cause = append(failed, uid), err
-		}
-	}
-	return failed, cause
-}
-
-func (d *Dispatcher) kick(ctx context.Context, frontendType, reason, uid string) error {
-	if d.Pool != nil && frontendType == d.Self.Type {
-		if s, ok := d.Pool.ByUID(uid); ok {
-			return s.Kick(ctx, reason)
-		}
-	}
-	if d.client == nil {
-		return errs.ErrSessionNotFound
-	}
-	return d.client.KickUser(frontendType, uid)
 }

@@ -22,14 +22,18 @@ type spy struct {
 	mu    sync.Mutex // guards the rest
 	users []string
 	lists []*clusterpb.Push
-	kicks []string
+	kicks []string // on users' own subjects
+	gone  []string // kicked with lists
 	fail  func(*clusterpb.Push) error
+
+	copied bool // what the last message on a user's own subject said
 }
 
 func (s *spy) PushToUser(kind, uid string, push *clusterpb.Push) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users = append(s.users, kind+"/"+uid)
+	s.copied = push.GetCopied()
 	return s.fail(push)
 }
 
@@ -43,10 +47,18 @@ func (s *spy) PushToFrontends(_ string, push *clusterpb.Push) error {
 	return err
 }
 
-func (s *spy) KickUser(kind, uid string) error {
+func (s *spy) KickUser(kind, uid string, kick *clusterpb.KickMsg) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kicks = append(s.kicks, kind+"/"+uid)
+	s.copied = kick.GetCopied()
+	return s.fail(nil)
+}
+
+func (s *spy) KickOnFrontends(_ string, kick *clusterpb.KickMsg) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = append(s.gone, kick.GetUids()...)
 	return s.fail(nil)
 }
 
@@ -73,10 +85,12 @@ func TestPushPaths(t *testing.T) {
 	push := func(n int) ([]string, error) {
 		return room.d.PushToUsers(t.Context(), "front", "onX", []byte("x"), uids(n))
 	}
-	failed, err := push(1) // the subject that everybody understands
+	failed, err := push(1) // nobody listens on a user's own subject
 	require.NoError(t, err)
 	require.Empty(t, failed)
-	require.Equal(t, []string{"front/u0"}, s.users)
+	require.Empty(t, s.users)
+	require.Len(t, s.lists, 1)
+	s.lists = nil
 	failed, err = push(2*uidsPerMessage + 1) // one message for many
 	require.NoError(t, err)
 	require.Empty(t, failed)
@@ -104,22 +118,46 @@ func TestPushPaths(t *testing.T) {
 	require.ErrorIs(t, err, errs.ErrTooLarge)
 	require.Equal(t, uids(10), failed)
 
-	// One frontend that does not know lists, and everybody gets his own message.
+	// With one frontend that does not know lists, those who do not know them get copies.
 	w.adapt = func(s *cluster.Server) { s.Caps = nil }
 	room.sees(w.start("front-2", "front"))
 	s.users, s.lists = nil, nil
+	s.fail = func(*clusterpb.Push) error { return nil }
+	failed, err = push(3)
+	require.NoError(t, err)
+	require.Empty(t, failed)
+	require.Equal(t, []string{"front/u0", "front/u1", "front/u2"}, s.users)
+	require.Len(t, s.lists, 1)
+	require.True(t, s.copied)
+	s.kicks, s.gone = nil, nil
+	_, err = room.d.KickUsers(t.Context(), "front", "", uids(2))
+	require.NoError(t, err)
+	require.Equal(t, []string{"front/u0", "front/u1"}, s.kicks)
+	require.Equal(t, uids(2), s.gone)
+	s.fail = func(p *clusterpb.Push) error { return errs.ErrUnavailable }
+	failed, err = push(2)
+	require.ErrorIs(t, err, errs.ErrUnavailable)
+	require.Equal(t, uids(2), failed, "each once")
+
+	s.users, s.lists, s.fail = nil, nil, func(*clusterpb.Push) error { return nil }
+	w = newWorld(t) // where no frontend knows lists
+	w.adapt = func(s *cluster.Server) { s.Caps = nil }
+	lone := w.start("room-1", "room")
+	lone.sees(w.start("front-1", "front"))
+	s = lone.spied()
 	broken := errors.New("broken")
-	s.fail = func(p *clusterpb.Push) error {
-		if p.GetUid() == "u1" {
+	n := 0
+	s.fail = func(*clusterpb.Push) error {
+		if n++; n == 2 {
 			return broken
 		}
 		return nil
 	}
-	failed, err = push(3)
+	failed, err = lone.d.PushToUsers(t.Context(), "front", "onX", []byte("x"), uids(3))
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, []string{"u1"}, failed)
-	require.Equal(t, []string{"front/u0", "front/u1", "front/u2"}, s.users)
 	require.Empty(t, s.lists)
+	require.False(t, s.copied)
 
 	_, err = room.d.PushToUsers(t.Context(), "front", "onX", func() {}, uids(1))
 	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
@@ -230,5 +268,6 @@ func TestPushesAndKicksOfOthers(t *testing.T) {
 	s := room.spied()
 	_, err = room.d.KickUsers(t.Context(), "front", "", []string{"dave"})
 	require.NoError(t, err)
-	require.Equal(t, []string{"front/dave"}, s.kicks)
+	require.Equal(t, []string{"dave"}, s.gone)
+	require.Empty(t, s.kicks)
 }

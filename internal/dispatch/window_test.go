@@ -138,9 +138,9 @@ func TestNotifiesFreeTheirSlots(t *testing.T) {
 	front.sees(w.start("room-1", "room"))
 	p := w.player(front)
 	for range 20 {
-		p.inbox.Offer(&protocol.Message{Type: protocol.MessageNotify, Route: "room.game.note"})
-		p.inbox.Offer(&protocol.Message{Type: protocol.MessageNotify, Route: "room.game.nothing"})
-		p.inbox.Offer(&protocol.Message{Type: protocol.MessageNotify, Route: "room.game.panic"})
+		p.inbox.Offer([]protocol.Message{{Type: protocol.MessageNotify, Route: "room.game.note"}})
+		p.inbox.Offer([]protocol.Message{{Type: protocol.MessageNotify, Route: "room.game.nothing"}})
+		p.inbox.Offer([]protocol.Message{{Type: protocol.MessageNotify, Route: "room.game.panic"}})
 	}
 	require.NoError(t, p.inbox.Drain(t.Context()))
 	require.EqualValues(t, 20, g.notes.Load())

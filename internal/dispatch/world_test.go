@@ -215,7 +215,7 @@ func (p *player) send(kind protocol.MessageType, number uint32) {
 		m.Route, m.ID = "room.svc.ask", uint64(number)
 		p.asked[number] = true
 	}
-	p.inbox.Offer(m)
+	p.inbox.Offer([]protocol.Message{*m})
 }
 
 // nowhere is the entity of sessions that only send.

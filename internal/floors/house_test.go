@@ -29,6 +29,7 @@ func house() map[string]floor {
 		"metrics":              facts,
 		"logger":               facts,
 		"internal/lifecycle":   facts,
+		"internal/ratelimit":   facts,
 		"internal/loopback":    facts,
 		"internal/faultproxy":  facts,
 		"internal/browsertest": facts,

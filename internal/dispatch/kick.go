@@ -1,0 +1,80 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/errs"
+)
+
+// KickUsers closes the connections of the users on frontends of the type and
+// returns the uids that nobody could be told of.
+func (d *Dispatcher) KickUsers(ctx context.Context, frontendType, reason string, uids []string) ([]string, error) {
+	var failed, away []string
+	var cause error
+	for _, uid := range uids {
+		here, err := d.kickHere(ctx, frontendType, reason, uid)
+		switch {
+		case err != nil:
+			failed, cause = append(failed, uid), err
+		case !here:
+			away = append(away, uid)
+		}
+	}
+	if len(away) == 0 {
+		return failed, cause
+	}
+	others, err := d.kickAway(frontendType, away)
+	return append(failed, others...), cmp.Or(cause, err)
+}
+
+// kickHere reports false for a user who is not on this server.
+func (d *Dispatcher) kickHere(ctx context.Context, frontendType, reason, uid string) (bool, error) {
+	if d.Pool == nil || frontendType != d.Self.Type {
+		return false, nil
+	}
+	s, ok := d.Pool.ByUID(uid)
+	if !ok {
+		return false, nil
+	}
+	return true, s.Kick(ctx, reason)
+}
+
+// kickAway is pushAway for kicks.
+func (d *Dispatcher) kickAway(frontendType string, uids []string) ([]string, error) {
+	if d.client == nil {
+		return uids, errs.ErrSessionNotFound
+	}
+	switch d.frontends(frontendType) {
+	case ours:
+		return d.kickLists(frontendType, uids)
+	case theirs:
+		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{})
+	}
+	failed, err := d.kickLists(frontendType, uids)
+	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Copied: true})
+	return union(failed, others), cmp.Or(err, err2)
+}
+
+func (d *Dispatcher) kickLists(frontendType string, uids []string) ([]string, error) {
+	for len(uids) > 0 {
+		n := min(len(uids), uidsPerMessage)
+		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: uids[:n]}); err != nil {
+			return uids, err
+		}
+		uids = uids[n:]
+	}
+	return nil, nil
+}
+
+func (d *Dispatcher) kickEach(frontendType string, uids []string, kick *clusterpb.KickMsg) ([]string, error) {
+	var failed []string
+	var cause error
+	for _, uid := range uids {
+		if err := d.client.KickUser(frontendType, uid, kick); err != nil {
+			failed, cause = append(failed, uid), err
+		}
+	}
+	return failed, cause
+}
