@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
@@ -97,12 +98,16 @@ func childApp(program string) (*cereus.App, error) {
 	switch program {
 	case "gate":
 		opts = append(opts, cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
-	case "room":
+	case "room", "door":
 		c := config.Default()
 		if err := json.Unmarshal([]byte(os.Getenv(childConfig)), c); err != nil {
 			return nil, err
 		}
-		opts = append(opts, cereus.Backend("room"), cereus.WithConfig(c), cereus.WithID(os.Getenv("CEREUS_TEST_ID")))
+		role := []cereus.Option{cereus.Backend("room")}
+		if program == "door" {
+			role = []cereus.Option{cereus.Frontend("door"), cereus.WithTCP("127.0.0.1:0")}
+		}
+		opts = append(append(opts, role...), cereus.WithConfig(c), cereus.WithID(os.Getenv("CEREUS_TEST_ID")))
 	}
 	app, err := cereus.New(opts...)
 	if err != nil {
@@ -115,10 +120,23 @@ func childApp(program string) (*cereus.App, error) {
 	if err := app.Register(&stuck{}, component.WithName("stuck")); err != nil {
 		return nil, err
 	}
+	if err := app.Register(unhurried{}, component.WithName("slow")); err != nil {
+		return nil, err
+	}
 	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
 		return nil, err
 	}
 	return app, nil
+}
+
+// unhurried takes its time for an answer.
+type unhurried struct{}
+
+func (unhurried) Routes(r *component.Routes) {
+	component.HandleRaw(r, "answer", func(_ context.Context, b []byte) ([]byte, error) {
+		<-time.After(300 * time.Millisecond)
+		return b, nil
+	})
 }
 
 // announcer tells the parent when the app is up: it hears the app's log.

@@ -40,7 +40,7 @@ func (a *App) joinCluster() error {
 	a.links = []Module{out, a.client, in, a.server, a.reporter}
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {
-		a.host.Fenced = a.discovery.Fenced
+		a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
 		subjects := newUserSubjects(a.server, a.log)
 		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
 		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique, log: a.log, subjects: subjects}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/cereus-game/cereus/admin"
+	"github.com/cereus-game/cereus/cluster"
 )
 
 // admin makes what operators are shown.
@@ -32,6 +33,9 @@ func (a *App) checks() []admin.Check {
 	if a.discovery == nil {
 		return checks
 	}
+	if a.self.Frontend {
+		checks = append(checks, admin.Check{Name: "state", Err: aside(a.discovery.Self())})
+	}
 	return append(checks,
 		admin.Check{Name: "etcd", Err: fenced(a.discovery.Fenced())},
 		admin.Check{Name: "health", Err: a.discovery.Unhealthy()},
@@ -50,6 +54,15 @@ func notReady(ready bool) error {
 		return nil
 	}
 	return errors.New("starting or stopping")
+}
+
+// aside is why a frontend takes no new players although it is up, which a load
+// balancer sees as not ready: it was set aside by Pause or an edit of its state.
+func aside(self *cluster.Server) error {
+	if self.State == cluster.StatePaused || self.State == cluster.StateDraining {
+		return errors.New("the server is " + string(self.State) + " and takes no new players")
+	}
+	return nil
 }
 
 func disconnected(connected bool) error {

@@ -165,7 +165,8 @@ func (r *Registration) Edit(ctx context.Context, e Edit) error {
 	}
 }
 
-// Pause has the server be given no new work, by putting its state to
+// Pause has the server be given no new work (a frontend then also closes new
+// connections, and is not ready, and keeps those it has), by putting its state to
 // StatePaused as soon as etcd takes it; it stays in everybody's list of
 // servers, and its sessions and calls go on. A paused server that loses its lease
 // registers again, still paused; one whose key somebody deletes stays away until

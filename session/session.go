@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"sync"
 
@@ -19,6 +20,8 @@ type Params struct {
 	Backend    bool
 	Handshake  *protocol.HandshakeRequest // nil on a backend
 	RemoteAddr net.Addr                   // nil on a backend
+	// Certificate is the client's own, verified; nil without one.
+	Certificate *x509.Certificate
 	// Data is a JSON object; empty and null mean {}. The session keeps the slice.
 	Data    []byte
 	Context context.Context //nolint:containedctx // parent of Session.Context; nil is context.Background()
@@ -29,14 +32,15 @@ type Params struct {
 // Session is one player, or the stand-in for one. All methods are safe for
 // concurrent use.
 type Session struct {
-	id        int64
-	frontend  string
-	backend   bool
-	handshake *protocol.HandshakeRequest
-	addr      net.Addr
-	entity    Entity
-	log       logrus.FieldLogger
-	parent    context.Context //nolint:containedctx // parent of ctx, which is made on demand
+	id          int64
+	frontend    string
+	backend     bool
+	handshake   *protocol.HandshakeRequest
+	addr        net.Addr
+	certificate *x509.Certificate
+	entity      Entity
+	log         logrus.FieldLogger
+	parent      context.Context //nolint:containedctx // parent of ctx, which is made on demand
 
 	// mu guards everything below. It is held for a few instructions, and never
 	// while code of others runs.
@@ -58,7 +62,7 @@ type Session struct {
 func New(p Params) (*Session, error) {
 	s := &Session{
 		id: p.ID, uid: p.UID, frontend: p.Frontend, backend: p.Backend,
-		handshake: p.Handshake, addr: p.RemoteAddr, entity: p.Entity, log: p.Log, parent: p.Context,
+		handshake: p.Handshake, addr: p.RemoteAddr, certificate: p.Certificate, entity: p.Entity, log: p.Log, parent: p.Context,
 	}
 	if s.parent == nil {
 		s.parent = context.Background()
@@ -78,6 +82,10 @@ func (s *Session) Frontend() string { return s.frontend }
 
 // Handshake is what the client said at first; nil on a backend.
 func (s *Session) Handshake() *protocol.HandshakeRequest { return s.handshake }
+
+// Certificate is the client's own certificate, if it has shown one that was
+// verified; nil on a backend. Do not change it.
+func (s *Session) Certificate() *x509.Certificate { return s.certificate }
 
 // RemoteAddr is the address of the client; nil on a backend.
 func (s *Session) RemoteAddr() net.Addr { return s.addr }

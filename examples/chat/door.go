@@ -16,6 +16,14 @@ type Door struct {
 	app     *cereus.App
 	holds   sync.Map // names of those who are here, until their goodbye was heard
 	leaving sync.WaitGroup
+	ctx     context.Context // of the goodbyes
+	giveUp  context.CancelFunc
+}
+
+func newDoor(app *cereus.App) *Door {
+	d := &Door{app: app}
+	d.ctx, d.giveUp = context.WithCancel(context.Background())
+	return d
 }
 
 // Routes lists what the servers of type room may ask.
@@ -46,15 +54,18 @@ func (d *Door) goodbye(s *session.Session, name string) {
 	}
 	who := &Visitor{Name: name, Room: roomOf(s)}
 	for range 3 {
-		if d.app.RPC(context.Background(), "room.chat.gone", nil, who) == nil {
+		if d.app.RPC(d.ctx, "room.chat.gone", nil, who) == nil || d.ctx.Err() != nil {
 			break
 		}
 	}
 	d.holds.CompareAndDelete(name, s.ID())
 }
 
-// Shutdown waits for the last goodbyes, which take as long as their calls may.
-func (d *Door) Shutdown(context.Context) error { //nolint:unparam // component.Stopper has it
+// Shutdown waits for the last goodbyes, and gives up on them when ctx ends.
+func (d *Door) Shutdown(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, d.giveUp)
+	defer stop()
 	d.leaving.Wait()
-	return nil
+	defer d.giveUp()
+	return d.ctx.Err()
 }

@@ -32,7 +32,7 @@ func TestDoorForgetsWhoLeftInTheDoorway(t *testing.T) {
 	t.Parallel()
 	app, err := cereus.New(cereus.Backend("connector"), cereus.Standalone())
 	require.NoError(t, err)
-	door := &Door{app: app}
+	door := newDoor(app)
 	pool := session.NewPool(session.PoolParams{})
 	s, err := session.New(session.Params{ID: pool.NextID(), Entity: wire{pool}})
 	require.NoError(t, err)

@@ -96,7 +96,7 @@ func (s *servers) addConnector(one spec) error {
 	if err != nil {
 		return err
 	}
-	door := &Door{app: app}
+	door := newDoor(app)
 	page := NewPage(app, one.page)
 	s.pages = append(s.pages, page)
 	return errors.Join(

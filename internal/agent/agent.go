@@ -205,7 +205,7 @@ func (a *Agent) open(h *protocol.HandshakeRequest) error {
 	}
 	s, err := session.New(session.Params{
 		ID: a.host.Pool.NextID(), Frontend: a.host.Self.ID, Handshake: h,
-		RemoteAddr: a.conn.RemoteAddr(), Data: data, Entity: a, Log: a.host.Log,
+		RemoteAddr: a.conn.RemoteAddr(), Certificate: a.conn.Certificate(), Data: data, Entity: a, Log: a.host.Log,
 	})
 	if err != nil {
 		return err
