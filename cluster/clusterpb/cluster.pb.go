@@ -579,6 +579,9 @@ type BindMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Fid           string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
+	Epoch         int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
+	Session       int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // in a question: the session that is asked for
+	Base          int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -627,6 +630,72 @@ func (x *BindMsg) GetFid() string {
 	return ""
 }
 
+func (x *BindMsg) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BindMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *BindMsg) GetBase() int64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+// BoundAnswer is the reply to the remote sys.bound, which takes a BindMsg.
+type BoundAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holds         bool                   `protobuf:"varint,1,opt,name=holds,proto3" json:"holds,omitempty"` // the user is still bound here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoundAnswer) Reset() {
+	*x = BoundAnswer{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundAnswer) ProtoMessage() {}
+
+func (x *BoundAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundAnswer.ProtoReflect.Descriptor instead.
+func (*BoundAnswer) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BoundAnswer) GetHolds() bool {
+	if x != nil {
+		return x.Holds
+	}
+	return false
+}
+
 // KickMsg asks the frontend to end the session of a user.
 type KickMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -639,7 +708,7 @@ type KickMsg struct {
 
 func (x *KickMsg) Reset() {
 	*x = KickMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +720,7 @@ func (x *KickMsg) String() string {
 func (*KickMsg) ProtoMessage() {}
 
 func (x *KickMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +733,7 @@ func (x *KickMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickMsg.ProtoReflect.Descriptor instead.
 func (*KickMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *KickMsg) GetUserId() string {
@@ -698,7 +767,7 @@ type KickAnswer struct {
 
 func (x *KickAnswer) Reset() {
 	*x = KickAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +779,7 @@ func (x *KickAnswer) String() string {
 func (*KickAnswer) ProtoMessage() {}
 
 func (x *KickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +792,7 @@ func (x *KickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickAnswer.ProtoReflect.Descriptor instead.
 func (*KickAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KickAnswer) GetKicked() bool {
@@ -744,7 +813,7 @@ type Doc struct {
 
 func (x *Doc) Reset() {
 	*x = Doc{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +825,7 @@ func (x *Doc) String() string {
 func (*Doc) ProtoMessage() {}
 
 func (x *Doc) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +838,7 @@ func (x *Doc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doc.ProtoReflect.Descriptor instead.
 func (*Doc) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Doc) GetDoc() string {
@@ -789,7 +858,7 @@ type DocMsg struct {
 
 func (x *DocMsg) Reset() {
 	*x = DocMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +870,7 @@ func (x *DocMsg) String() string {
 func (*DocMsg) ProtoMessage() {}
 
 func (x *DocMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +883,7 @@ func (x *DocMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
 func (*DocMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DocMsg) GetGetProtos() bool {
@@ -834,7 +903,7 @@ type ProtoName struct {
 
 func (x *ProtoName) Reset() {
 	*x = ProtoName{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +915,7 @@ func (x *ProtoName) String() string {
 func (*ProtoName) ProtoMessage() {}
 
 func (x *ProtoName) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +928,7 @@ func (x *ProtoName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
 func (*ProtoName) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProtoName) GetName() string {
@@ -879,7 +948,7 @@ type ProtoNames struct {
 
 func (x *ProtoNames) Reset() {
 	*x = ProtoNames{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +960,7 @@ func (x *ProtoNames) String() string {
 func (*ProtoNames) ProtoMessage() {}
 
 func (x *ProtoNames) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +973,7 @@ func (x *ProtoNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
 func (*ProtoNames) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProtoNames) GetName() []string {
@@ -924,7 +993,7 @@ type ProtoDescriptor struct {
 
 func (x *ProtoDescriptor) Reset() {
 	*x = ProtoDescriptor{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1005,7 @@ func (x *ProtoDescriptor) String() string {
 func (*ProtoDescriptor) ProtoMessage() {}
 
 func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1018,7 @@ func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProtoDescriptor) GetDesc() []byte {
@@ -969,7 +1038,7 @@ type ProtoDescriptors struct {
 
 func (x *ProtoDescriptors) Reset() {
 	*x = ProtoDescriptors{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1050,7 @@ func (x *ProtoDescriptors) String() string {
 func (*ProtoDescriptors) ProtoMessage() {}
 
 func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1063,7 @@ func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProtoDescriptors) GetDesc() [][]byte {
@@ -1023,7 +1092,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1104,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1117,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Load) GetId() string {
@@ -1165,10 +1234,15 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"-\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"t\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
-	"\x03fid\x18\x02 \x01(\tR\x03fid\"O\n" +
+	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
+	"\x05epoch\x18\xe8\a \x01(\x03R\x05epoch\x12\x19\n" +
+	"\asession\x18\xe9\a \x01(\x03R\asession\x12\x13\n" +
+	"\x04base\x18\xea\a \x01(\x03R\x04base\"#\n" +
+	"\vBoundAnswer\x12\x14\n" +
+	"\x05holds\x18\x01 \x01(\bR\x05holds\"O\n" +
 	"\aKickMsg\x12\x16\n" +
 	"\x06userId\x18\x01 \x01(\tR\x06userId\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
@@ -1230,7 +1304,7 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
@@ -1241,17 +1315,18 @@ var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(*Error)(nil),            // 6: cereus.cluster.v1.Error
 	(*Push)(nil),             // 7: cereus.cluster.v1.Push
 	(*BindMsg)(nil),          // 8: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),          // 9: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 10: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 11: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 12: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 13: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 14: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 15: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 16: cereus.cluster.v1.ProtoDescriptors
-	(*Load)(nil),             // 17: cereus.cluster.v1.Load
-	nil,                      // 18: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 19: cereus.cluster.v1.Load.ValuesEntry
+	(*BoundAnswer)(nil),      // 9: cereus.cluster.v1.BoundAnswer
+	(*KickMsg)(nil),          // 10: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 11: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 12: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 13: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 14: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 15: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 16: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 17: cereus.cluster.v1.ProtoDescriptors
+	(*Load)(nil),             // 18: cereus.cluster.v1.Load
+	nil,                      // 19: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 20: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
@@ -1259,8 +1334,8 @@ var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	3,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
 	6,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	18, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	19, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	19, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	20, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
 	7,  // [7:7] is the sub-list for method output_type
 	7,  // [7:7] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
@@ -1279,7 +1354,7 @@ func file_cluster_clusterpb_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -74,8 +74,11 @@ type Params struct {
 	Limits     Limits
 	Loopback   bool                   // a call may be answered by the server that makes it
 	HidePanics func(value any) string // what a caller learns of a panic
-	Log        logrus.FieldLogger
-	Metrics    *metrics.Metrics
+	// Heard is told of binds on other frontends (cluster.Bindings.Heard); nil kicks
+	// the user who was bound elsewhere.
+	Heard   func(*clusterpb.BindMsg) (holds bool)
+	Log     logrus.FieldLogger
+	Metrics *metrics.Metrics
 }
 
 // Dispatcher serves messages of clients and requests of servers. Use New.

@@ -15,6 +15,7 @@ const (
 	routeBindSession = "sys.bindsession"
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
+	routeBound       = "sys.bound" // of cereus frontends only
 )
 
 // system answers the servers that serve this one's players.
@@ -25,6 +26,7 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "bindsession", s.bind)
 	component.Remote(r, "pushsession", s.push)
 	component.Remote(r, "kick", s.kick)
+	component.Remote(r, "bound", s.bound)
 }
 
 func (d *Dispatcher) addSystemRemotes() error {

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
@@ -28,11 +30,36 @@ func (u Users) HandlePush(push *clusterpb.Push) {
 func (u Users) HandleKick(uid string) { u.kick(uid) }
 
 // HandleBind ends the session that the user has here when it was bound on
-// another frontend (wire.md 10.6).
+// another frontend (wire.md 10.6), if Params.Heard does not know better.
 func (u Users) HandleBind(bind *clusterpb.BindMsg) {
-	if bind.GetFid() != u.D.Self.ID {
+	switch {
+	case u.D.Heard != nil:
+		u.D.Heard(bind)
+	case bind.GetFid() != u.D.Self.ID:
 		u.kick(bind.GetUid())
 	}
+}
+
+// bound is HandleBind as a remote, for those who have to know that it was heard.
+func (s *system) bound(_ context.Context, arg *clusterpb.BindMsg) (*clusterpb.BoundAnswer, error) {
+	if s.d.Heard == nil {
+		return &clusterpb.BoundAnswer{}, nil
+	}
+	return &clusterpb.BoundAnswer{Holds: s.d.Heard(arg)}, nil
+}
+
+// AskBound calls the remote sys.bound of a frontend.
+func (d *Dispatcher) AskBound(ctx context.Context, to *cluster.Server, bind *clusterpb.BindMsg) (holds bool, err error) {
+	data, err := proto.Marshal(bind)
+	if err != nil {
+		return false, err
+	}
+	if data, err = d.callOne(ctx, to, routeBound, data); err != nil {
+		return false, err
+	}
+	var answer clusterpb.BoundAnswer
+	err = proto.Unmarshal(data, &answer)
+	return answer.GetHolds(), err
 }
 
 // kick runs beside the caller, because the hooks of a session may take their time.
