@@ -48,6 +48,7 @@ type App struct {
 	client     *cluster.RPCClient     // nil when standalone
 	server     *cluster.RPCServer     // nil when standalone
 	reporter   *cluster.LoadReporter  // nil when standalone
+	bindings   *cluster.Bindings      // nil when standalone
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
 	pool       *session.Pool // nil on a backend
@@ -227,12 +228,15 @@ func (a *App) takeDown(ctx context.Context) error {
 }
 
 func (a *App) shutdown(ctx context.Context) error {
-	a.ready.Store(false)
+	wasUp := a.ready.Swap(false)
 	faults := []error{a.sequence.BeforeShutdown(ctx, a.discovery), a.closeAcceptors(ctx)}
 	if a.server != nil {
 		faults = append(faults, a.sequence.ShutdownFirst(ctx, a.server))
 	}
 	faults = append(faults, a.sequence.Shutdown(ctx))
+	if wasUp {
+		a.log.WithField("type", a.self.Type).WithField("id", a.self.ID).Info("server has stopped")
+	}
 	return errors.Join(faults...)
 }
 

@@ -30,6 +30,10 @@ type Discovery interface {
 	Follow(ctx context.Context, afterSeq uint64) iter.Seq2[cluster.Event, error]
 }
 
+// Staler says whether what it knows may be behind, because etcd is away. Of a
+// Discovery that is one, the API says so.
+type Staler interface{ Stale() bool }
+
 // Editor changes what a server says of itself. Its errors are those of
 // cluster.EtcdDiscovery.
 type Editor interface {
@@ -45,6 +49,7 @@ type Elector interface {
 
 var (
 	_ Discovery = (*cluster.EtcdDiscovery)(nil)
+	_ Staler    = (*cluster.EtcdDiscovery)(nil)
 	_ Editor    = (*cluster.EtcdDiscovery)(nil)
 	_ Elector   = (*cluster.EtcdDiscovery)(nil)
 )
@@ -109,6 +114,18 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, problem{http.StatusServiceUnavailable, "service discovery has not started: try again"})
 		return
 	}
+	if a.stale() && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		setStale(w)
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	a.mux.ServeHTTP(w, r)
 }
+
+// stale reports whether what is known may be behind.
+func (a *api) stale() bool {
+	d, ok := a.discovery.(Staler)
+	return ok && d.Stale()
+}
+
+// stamp is for what is read of a snapshot.
+func (a *api) stamp(s *cluster.Snapshot) stamp { return stamp{s.Revision(), a.stale()} }

@@ -13,6 +13,12 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 )
 
+// stamp is of when an answer is.
+type stamp struct {
+	Revision int64 `json:"revision"` // of etcd
+	Stale    bool  `json:"stale,omitempty"`
+}
+
 // answer is what a request that was understood is told.
 type answer struct {
 	status   int   // 200 when zero
@@ -28,6 +34,8 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	writeJSON(w, cmp.Or(a.status, http.StatusOK), a.body)
 }
+
+func setStale(w http.ResponseWriter) { w.Header().Set("X-Cereus-Stale", "1") }
 
 func setRevision(w http.ResponseWriter, revision int64) {
 	w.Header().Set("X-Cereus-Revision", strconv.FormatInt(revision, 10))

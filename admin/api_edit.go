@@ -51,7 +51,7 @@ func (a *api) edit(r *http.Request) (answer, error) {
 		"state": change.State, "weighed": change.Weight != nil, "keys": slices.Sorted(maps.Keys(change.Metadata)),
 	}).Info("discovery api edited a server")
 	// The view may not have come to the edit yet.
-	return a.instanceAnswer(max(a.discovery.Snapshot().Revision(), edited.Revision), edited), nil
+	return a.instanceAnswer(stamp{Revision: max(a.discovery.Snapshot().Revision(), edited.Revision)}, edited), nil
 }
 
 // find is instanceOf for a change, which may be of a server that just came.
@@ -149,7 +149,10 @@ func patchField(e *cluster.Edit, name string, raw json.RawMessage) error {
 			return badRequest("metadata: want an object whose values are text, or null to delete the key")
 		}
 	default:
-		return badRequest("a field that cannot be changed: use state, weight and metadata")
+		if !cluster.ValidServerName(name) { // answers never repeat more than a name
+			name = "a field"
+		}
+		return badRequest("%s cannot be changed: use state, weight and metadata", name)
 	}
 	return nil
 }

@@ -79,6 +79,12 @@ func TestAPIEditRefuses(t *testing.T) {
 	} {
 		require.Equal(t, want, o.patch(path+"r1", body).status, body[:min(len(body), 60)])
 	}
+	for body, want := range map[string]string{
+		`{"status":"up"}`: "status cannot be changed: use state, weight and metadata",
+		`{"<\n>":"up"}`:   "a field cannot be changed: use state, weight and metadata",
+	} {
+		require.Equal(t, want, o.patch(path+"r1", body).body["error"])
+	}
 	r := o.patch(path+"r1", `state=up`, "Content-Type", "application/x-www-form-urlencoded")
 	require.Equal(t, http.StatusUnsupportedMediaType, r.status)
 	require.Contains(t, r.header.Get("Accept-Patch"), "application/merge-patch+json")

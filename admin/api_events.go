@@ -129,9 +129,7 @@ func (f *follower) list(ctx context.Context) error {
 		}
 	}
 	f.seq = s.Seq()
-	f.out.append("current", f.api.idOf(f.seq), struct {
-		Revision int64 `json:"revision"`
-	}{s.Revision()})
+	f.out.append("current", f.api.idOf(f.seq), f.api.stamp(s))
 	return f.out.flush(ctx)
 }
 

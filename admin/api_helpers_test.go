@@ -205,6 +205,7 @@ type message struct {
 		Type, Reason string
 		Revision     int64
 		Token        int64
+		Stale        bool
 		Server       *struct {
 			ID, Type, State string
 			Weight          int

@@ -29,14 +29,14 @@ func (a *api) leader(r *http.Request) (answer, error) {
 	if _, ok := s.Leader(serverType); !ok {
 		return answer{}, problem{http.StatusNotFound, fmt.Sprintf("type %q has no leader now", serverType)}
 	}
-	return leaderAnswer(s, serverType), nil
+	return leaderAnswer(a.stamp(s), newLeaderJSON(s, serverType)), nil
 }
 
-func leaderAnswer(s *cluster.Snapshot, serverType string) answer {
-	return answer{revision: s.Revision(), body: struct {
-		Revision int64       `json:"revision"`
-		Leader   *leaderJSON `json:"leader"`
-	}{s.Revision(), newLeaderJSON(s, serverType)}}
+func leaderAnswer(at stamp, l *leaderJSON) answer {
+	return answer{revision: at.Revision, body: struct {
+		stamp
+		Leader *leaderJSON `json:"leader"`
+	}{at, l}}
 }
 
 // choose answers PUT /v1/services/{type}/leader.
@@ -88,12 +88,18 @@ func (a *api) setLeader(r *http.Request, serverType, id string) (answer, error) 
 	if err := elector.SetLeader(ctx, serverType, id); err != nil {
 		return answer{}, err
 	}
-	a.log.WithFields(logrus.Fields{"type": serverType, "server": id, "remote": r.RemoteAddr}).Info("discovery api set a leader")
+	log := a.log.WithFields(logrus.Fields{"type": serverType, "remote": r.RemoteAddr})
+	if id == "" {
+		log.Info("discovery api gave the leadership back to the longest registered")
+	} else {
+		log.WithField("server", id).Info("discovery api set a leader")
+	}
 	status := http.StatusOK
 	if !a.shows(r.Context(), serverType, id) {
 		status = http.StatusAccepted
 	}
-	ans := leaderAnswer(a.discovery.Snapshot(), serverType)
+	s := a.discovery.Snapshot()
+	ans := leaderAnswer(stamp{Revision: s.Revision()}, newLeaderJSON(s, serverType))
 	ans.status = status
 	return ans, nil
 }

@@ -93,9 +93,9 @@ func (a *api) services(*http.Request) (answer, error) {
 		list = append(list, newServiceJSON(s, serverType, count[serverType]))
 	}
 	return answer{revision: s.Revision(), body: struct {
-		Revision int64         `json:"revision"`
+		stamp
 		Services []serviceJSON `json:"services"`
-	}{s.Revision(), list}}, nil
+	}{a.stamp(s), list}}, nil
 }
 
 // service answers GET /v1/services/{type}.
@@ -112,10 +112,10 @@ func (a *api) service(r *http.Request) (answer, error) {
 		}
 	}
 	return answer{revision: s.Revision(), body: struct {
-		Revision  int64           `json:"revision"`
+		stamp
 		Service   serviceJSON     `json:"service"`
 		Instances []*instanceJSON `json:"instances"`
-	}{s.Revision(), newServiceJSON(s, serverType, len(list)), list}}, nil
+	}{a.stamp(s), newServiceJSON(s, serverType, len(list)), list}}, nil
 }
 
 // instance answers GET /v1/services/{type}/instances/{id}.
@@ -125,14 +125,14 @@ func (a *api) instance(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return a.instanceAnswer(s.Revision(), server), nil
+	return a.instanceAnswer(a.stamp(s), server), nil
 }
 
-func (a *api) instanceAnswer(revision int64, server *cluster.Server) answer {
-	return answer{revision: revision, etag: server.Revision, body: struct {
-		Revision int64         `json:"revision"`
+func (a *api) instanceAnswer(at stamp, server *cluster.Server) answer {
+	return answer{revision: at.Revision, etag: server.Revision, body: struct {
+		stamp
 		Instance *instanceJSON `json:"instance"`
-	}{revision, a.withLoad(server)}}
+	}{at, a.withLoad(server)}}
 }
 
 // serviceOf is the type that a request names, if somebody is of it.
@@ -160,6 +160,9 @@ func instanceOf(s *cluster.Snapshot, serverType, id string) (*cluster.Server, er
 		return s.Servers()[n], nil
 	}
 	text := fmt.Sprintf("no server %q of type %q is in the cluster", id, serverType)
+	if ok {
+		text += ": that server is of type " + s.Servers()[n].Type
+	}
 	if gone, known := s.Server(id); known && !ok && gone.Type == serverType {
 		text += ": it is gone, and was last " + string(gone.State)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cereus-game/cereus/admin"
 	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/internal/faultproxy"
 )
 
 func TestAPINeedsTheToken(t *testing.T) {
@@ -100,7 +101,7 @@ func TestAPIOfWhoIsGone(t *testing.T) {
 	require.NoError(t, d.SyncServers(testContext(t)))
 	o := serveAPI(t, d)
 	for path, why := range map[string]string{
-		"room/instances/r2": "left", "chat/instances/c1": "suspect", "room/instances/r3": "no server", "chat/instances/r1": "no server", "chat": "no server",
+		"room/instances/r2": "left", "chat/instances/c1": "suspect", "room/instances/r3": "no server", "chat/instances/r1": "is of type room", "chat": "no server",
 		"chat/leader": "no server", "room/leader": "no leader",
 	} {
 		r := o.get("/v1/services/" + path)
@@ -221,4 +222,39 @@ func TestHealthzTellsWhatIsDegraded(t *testing.T) {
 	status, _, body = request(t, http.MethodGet, start(t, admin.Params{Degraded: func() []admin.Check { panic("boom") }})+"/healthz")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "degraded\nchecks: a check panicked: boom\n", body)
+}
+
+// While etcd is away the API answers with what was last known, and says so.
+func TestAPISaysWhenItIsStale(t *testing.T) {
+	t.Parallel()
+	proxy := faultproxy.New(t, startEtcd(t))
+	d := inEtcd(t, proxy.Addr(), server("room", "r1"))
+	eventually(t, func() bool { _, leads := d.Leader("room"); return leads }, "joined, and leads")
+	o := serveAPI(t, d)
+	says := func(stale any, header string) {
+		for _, path := range []string{"", "/room", "/room/instances/r1", "/room/leader"} {
+			r := o.get("/v1/services" + path)
+			require.Equal(t, http.StatusOK, r.status)
+			require.Equal(t, stale, r.at(t, "stale"), path)
+			require.Equal(t, header, r.header.Get("X-Cereus-Stale"), path)
+		}
+		require.Equal(t, header, o.get("/v1/services/none").header.Get("X-Cereus-Stale"))
+		l := o.listen("", "")
+		defer l.close()
+		require.Equal(t, header, l.res.Header.Get("X-Cereus-Stale"))
+		for m := (message{}); m.kind != "current"; {
+			var err error
+			m, err = l.next()
+			require.NoError(t, err)
+			require.Equal(t, m.kind == "current" && stale == true, m.data.Stale)
+		}
+	}
+	says(nil, "")
+	require.NoError(t, proxy.Refuse())
+	proxy.Cut(faultproxy.RST)
+	eventually(t, d.Stale, "etcd is away")
+	says(true, "1")
+	require.NoError(t, proxy.Accept())
+	eventually(t, func() bool { return !d.Stale() }, "etcd is back")
+	says(nil, "")
 }

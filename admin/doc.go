@@ -28,7 +28,9 @@
 //	GET    /v1/events                          changes as they happen; ?type=room for those of one type
 //
 // Answers are JSON; their field revision, and the header X-Cereus-Revision, is the
-// revision of etcd that they are of. What is refused has a field error that says
+// revision of etcd that they are of. A GET while etcd is away is answered with what
+// was last known, with the field "stale": true and the header X-Cereus-Stale: 1;
+// neither is there otherwise. What is refused has a field error that says
 // what to do: 400 and 415 for a request that is not right, 401 without the token,
 // 404 for who is not in the cluster, 405 for another method, 409 for a server that
 // cannot be asked for that (a Pitaya server), 412 for one that was changed since
@@ -47,7 +49,7 @@
 //
 // With If-Match it is made only when nobody changed the server since that ETag. The
 // answer is the server after the change; the app's own view, of which a GET
-// answers, may show it a moment later.
+// answers, may show it a moment later. A weight is 0 to 10,000, and 0 counts as 100.
 //
 // # Choosing a leader
 //
@@ -64,7 +66,7 @@
 //	curl -N -H "Authorization: Bearer $TOKEN" 'http://127.0.0.1:9090/v1/events?type=room'
 //
 // The answer is a stream of server-sent events: "up" for every server present,
-// "leader" for every leader, then "current", and from then on "up", "update",
+// "leader" for every leader, then "current" (stale as above), and from then on "up", "update",
 // "down" and "leader" as they happen, each once and in order. Their data is the
 // type, the reason, the revision, the server as it is now (of a "down" as it was
 // last; of a "leader" who leads, null for nobody), for an "update" the server

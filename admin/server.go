@@ -131,12 +131,12 @@ func (s *Server) Init(ctx context.Context) error {
 		return nil
 	}
 	if s.weak {
-		return fmt.Errorf("admin: the token of the discovery API (admin.token) is too short: use at least %d characters", minToken)
+		return fmt.Errorf("the token of the discovery API (admin.token) is too short: use at least %d characters", minToken)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.address)
 	if err != nil {
-		return fmt.Errorf("admin: listen on %s (admin.address): %w", s.address, err)
+		return fmt.Errorf("listen on %s (admin.address): %w", s.address, err)
 	}
 	s.mu.Lock()
 	s.listener = listener
@@ -181,7 +181,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("admin: requests were cut off: %w", err), s.http.Close())
+		err = errors.Join(fmt.Errorf("requests were cut off: %w", err), s.http.Close())
 	}
 	// Serve returns once the listener is closed, so this does not need ctx.
 	return errors.Join(err, s.group.Stop(context.WithoutCancel(ctx)))

@@ -320,7 +320,7 @@ func TestE11_WrongPassword(t *testing.T) {
 	require.NoError(t, err)
 
 	p := etcdParams(backend("self"), endpoint)
-	p.DialTimeout, p.BootTimeout = patience, 3*patience // bcrypt under -race takes its time
+	p.DialTimeout, p.BootTimeout, p.TTL = patience, 3*patience, patience // bcrypt under -race takes its time
 	for _, c := range []struct{ user, password string }{{"root", "wrong"}, {"nobody", "wrong"}, {"", ""}} {
 		p.Username, p.Password = c.user, c.password
 		d, err := NewEtcdDiscovery(p)

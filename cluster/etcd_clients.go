@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -106,6 +107,7 @@ type etcdClient struct {
 	err    error
 	end    func() // ends what the client does
 	dialer etcdDialer
+	pace   redialPace
 }
 
 func (e *etcdClient) failed() bool {
@@ -188,8 +190,12 @@ func (e *etcdClient) close() error {
 }
 
 // redial closes the connections under gRPC, which makes new ones at once: the
-// way out of a connection that swallows what is sent (fault E05).
+// way out of a connection that swallows what is sent (fault E05). Soon after the
+// last time it does nothing.
 func (e *etcdClient) redial() {
+	if !e.pace.allows(time.Now()) {
+		return
+	}
 	e.dialer.drop()
 	e.ActiveConnection().ResetConnectBackoff()
 }

@@ -178,6 +178,7 @@ func TestRedialReplacesAFrozenConnection(t *testing.T) {
 		require.NoError(t, get(t, store.client, patience))
 		proxy.Pause(faultproxy.Existing)
 		require.Error(t, get(t, store.client, 50*time.Millisecond), "frozen")
+		store.shared.pace = redialPace{} // each is a trouble of its own
 		store.redial()
 		began := time.Now()
 		require.NoError(t, get(t, store.client, patience))
@@ -239,7 +240,7 @@ func TestBootErrorsSayWhyItDoesNotConnect(t *testing.T) {
 	defer silent.Close() //nolint:errcheck // a test's
 	for endpoint, want := range map[string]string{
 		loopback.Address(port): "connection refused",
-		silent.Addr().String(): "does it want TLS?",
+		silent.Addr().String(): "does it want TLS (https:// endpoints)?",
 	} {
 		p := etcdParams(nil, endpoint)
 		p.BootTimeout = 500 * time.Millisecond

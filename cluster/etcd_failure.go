@@ -39,10 +39,10 @@ func (f *connectFailure) explain(err error, secure security) error {
 		return err
 	}
 	if last := cmp.Or(f.dialed.failure(), f.secured.failure()); last != nil {
-		return fmt.Errorf("%w; the last attempt to connect: %w", err, last)
+		return fmt.Errorf("%w; the last attempt to connect: %w", err, schemeExplained(last))
 	}
 	if secure == plain {
-		return fmt.Errorf("%w; it takes connections but does not answer: is it stopped, or does it want TLS?", err)
+		return fmt.Errorf("%w; it takes connections but does not answer: is it stopped, or does it want TLS (https:// endpoints)?", err)
 	}
 	return fmt.Errorf("%w; it takes connections but does not answer", err)
 }

@@ -156,7 +156,7 @@ func TestDiscoveryOverTLSThatDoesNotFit(t *testing.T) {
 		{host, TLSFiles{CA: a.file, Cert: cert, Key: key, ServerName: "elsewhere"}, "not elsewhere"},
 		{host, TLSFiles{CA: filepath.Join(a.dir, "none")}, "etcd at " + host + ": tls ca: open"},
 		{host, TLSFiles{CA: a.file}, "certificate required"},
-		{host, TLSFiles{}, "does it want TLS?"},
+		{host, TLSFiles{}, "does it want TLS (https:// endpoints)?"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			t.Parallel()
@@ -167,6 +167,28 @@ func TestDiscoveryOverTLSThatDoesNotFit(t *testing.T) {
 			err = d.Init(context.Background())
 			require.ErrorContains(t, err, c.want, "%+v", c)
 			require.ErrorContains(t, err, host)
+		})
+	}
+}
+
+// Who asks for TLS where there is none is told so.
+func TestDiscoveryOverTLSToAnEtcdWithout(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	for name, change := range map[string]func(*EtcdParams){
+		"by the scheme": func(p *EtcdParams) { p.Endpoints = []string{"https://" + endpoint} },
+		"by the files":  func(p *EtcdParams) { p.TLSFiles = TLSFiles{CA: a.file} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := etcdParams(nil, endpoint)
+			p.BootTimeout = 3 * time.Second
+			change(&p)
+			d, err := NewEtcdDiscovery(p)
+			require.NoError(t, err)
+			err = d.Init(context.Background())
+			require.ErrorContains(t, err, "is it an etcd without TLS, for http:// endpoints")
 		})
 	}
 }

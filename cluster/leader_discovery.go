@@ -48,7 +48,7 @@ func (d *EtcdDiscovery) SetLeader(ctx context.Context, serverType, id string) er
 	case err != nil:
 		return err
 	case s.Type != serverType:
-		return fmt.Errorf("server %q of type %q: %w", id, serverType, ErrServerUnknown)
+		return fmt.Errorf("server %q is of type %q, not %q: %w", id, s.Type, serverType, ErrServerUnknown)
 	case !s.Has(constants.CapLeader):
 		return fmt.Errorf("server %q cannot lead: %w: it is a Pitaya server or of an older version", id, ErrUnfit)
 	case !s.routable():

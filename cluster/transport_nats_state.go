@@ -55,6 +55,9 @@ func (t *NATSTransport) connected(link, after *natsLink) {
 	}
 	if t.beginEpoch(link, after, int(link.nc.MaxPayload())) {
 		t.metrics.CountRPC(EventConnected)
+		if t.params.Connected != nil {
+			t.params.Connected()
+		}
 	}
 }
 

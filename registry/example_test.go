@@ -20,8 +20,10 @@ func Example() {
 	}
 	defer etcd.Stop(ctx) //nolint:errcheck // the end of the example
 
+	endpoints := etcd.EtcdEndpoints()
+
 	// In the login service, which ends with Shutdown: that deregisters.
-	service, err := registry.New(registry.Params{Endpoints: etcd.EtcdEndpoints()})
+	service, err := registry.New(registry.Params{Endpoints: endpoints})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -34,7 +36,7 @@ func Example() {
 	}
 
 	// In the client, which keeps its registry as long as it runs.
-	client, err := registry.New(registry.Params{Endpoints: etcd.EtcdEndpoints()})
+	client, err := registry.New(registry.Params{Endpoints: endpoints})
 	if err != nil {
 		log.Fatal(err)
 	}

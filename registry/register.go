@@ -65,7 +65,7 @@ func (r *Registry) Register(ctx context.Context, i Instance, options ...Register
 // enlist makes a registration and reserves its place.
 func (r *Registry) enlist(e cluster.Enlistment) (*cluster.Registration, error) {
 	if !r.running.Load() {
-		return nil, cluster.ErrNotRunning
+		return nil, r.notRunning()
 	}
 	at := place{name: e.Self.Type, id: e.Self.ID}
 	r.mu.Lock()
@@ -120,7 +120,7 @@ func (r *Registry) find(at place) *cluster.Registration {
 // runs out.
 func (r *Registry) Deregister(ctx context.Context, name, id string) error {
 	if !r.running.Load() {
-		return cluster.ErrNotRunning
+		return r.notRunning()
 	}
 	own := r.find(place{name, id})
 	if own == nil {
@@ -147,7 +147,7 @@ func (r *Registry) Edit(ctx context.Context, name, id string, e cluster.Edit) er
 		}
 	}
 	if !r.running.Load() {
-		return cluster.ErrNotRunning
+		return r.notRunning()
 	}
 	own := r.find(place{name, id})
 	if own == nil || e.IfRevision != 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,7 @@ var _ lifecycle.Module = (*Registry)(nil)
 
 // Registry registers instances of services and finds those of others. Between
 // Init and Shutdown its methods may be called from any goroutine; before and
-// after they return cluster.ErrNotRunning.
+// after they return an error that is cluster.ErrNotRunning.
 type Registry struct {
 	log      logrus.FieldLogger // may be nil
 	lost     func(name, id string, err error)
@@ -163,9 +164,17 @@ func (r *Registry) check(ctx context.Context, name string) error {
 		}
 	}
 	if !r.running.Load() {
-		return cluster.ErrNotRunning
+		return r.notRunning()
 	}
 	return context.Cause(ctx)
+}
+
+// notRunning says why nothing can be done, and what to do.
+func (r *Registry) notRunning() error {
+	if r.over() {
+		return fmt.Errorf("registry: it was shut down, make another with New: %w", cluster.ErrNotRunning)
+	}
+	return fmt.Errorf("registry: call Init first, or have an app do it (App.RegisterModule): %w", cluster.ErrNotRunning)
 }
 
 func (s source) appendInstances(list []Instance, from *cluster.Snapshot, name string) []Instance {

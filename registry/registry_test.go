@@ -360,9 +360,10 @@ func TestRegistry_OnlyWhileItRuns(t *testing.T) {
 	endpoint := startEtcd(t)
 	r, err := registry.New(params(endpoint))
 	require.NoError(t, err)
-	refuses := func() {
+	refuses := func(what string) {
 		_, err := r.Register(testContext(t), login("l1"))
 		require.ErrorIs(t, err, cluster.ErrNotRunning)
+		require.ErrorContains(t, err, what)
 		_, err = r.Get(testContext(t), "login")
 		require.ErrorIs(t, err, cluster.ErrNotRunning)
 		_, err = r.Watch(testContext(t), "login")
@@ -370,7 +371,7 @@ func TestRegistry_OnlyWhileItRuns(t *testing.T) {
 		require.ErrorIs(t, r.Deregister(testContext(t), "login", "l1"), cluster.ErrNotRunning)
 		require.ErrorIs(t, r.Edit(testContext(t), "login", "l1", cluster.Edit{}), cluster.ErrNotRunning)
 	}
-	refuses()
+	refuses("call Init first")
 	require.NoError(t, r.Init(testContext(t)))
 	require.Error(t, r.Init(testContext(t)))
 	require.Equal(t, "registry", r.Name())
@@ -378,7 +379,7 @@ func TestRegistry_OnlyWhileItRuns(t *testing.T) {
 	register(t, r, login("l1"))
 	stop(t, r)
 	stop(t, r)
-	refuses()
+	refuses("it was shut down")
 	require.ErrorContains(t, r.Init(testContext(t)), "make another")
 	resp, err := rawClient(t, endpoint).Get(testContext(t), "t/x/services/login/l1")
 	require.NoError(t, err)

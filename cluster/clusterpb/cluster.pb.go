@@ -176,7 +176,7 @@ func (x SessionEvent_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionEvent_Kind.Descriptor instead.
 func (SessionEvent_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16, 0}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Request asks a server to run a handler or a remote.
@@ -655,8 +655,11 @@ type BindMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Fid           string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
-	Device        string                 `protobuf:"bytes,1000,opt,name=device,proto3" json:"device,omitempty"` // only sessions of the user on this device end; one_device says that it counts
-	OneDevice     bool                   `protobuf:"varint,1001,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
+	Epoch         int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
+	Session       int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // in a question: the session that is asked for
+	Base          int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
+	Device        string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"`    // only sessions of the user on this device end; one_device says that it counts
+	OneDevice     bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -705,6 +708,27 @@ func (x *BindMsg) GetFid() string {
 	return ""
 }
 
+func (x *BindMsg) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BindMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *BindMsg) GetBase() int64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
 func (x *BindMsg) GetDevice() string {
 	if x != nil {
 		return x.Device
@@ -715,6 +739,51 @@ func (x *BindMsg) GetDevice() string {
 func (x *BindMsg) GetOneDevice() bool {
 	if x != nil {
 		return x.OneDevice
+	}
+	return false
+}
+
+// BoundAnswer is the reply to the remote sys.bound, which takes a BindMsg.
+type BoundAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holds         bool                   `protobuf:"varint,1,opt,name=holds,proto3" json:"holds,omitempty"` // the user is still bound here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoundAnswer) Reset() {
+	*x = BoundAnswer{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundAnswer) ProtoMessage() {}
+
+func (x *BoundAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundAnswer.ProtoReflect.Descriptor instead.
+func (*BoundAnswer) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BoundAnswer) GetHolds() bool {
+	if x != nil {
+		return x.Holds
 	}
 	return false
 }
@@ -733,7 +802,7 @@ type KickMsg struct {
 
 func (x *KickMsg) Reset() {
 	*x = KickMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +814,7 @@ func (x *KickMsg) String() string {
 func (*KickMsg) ProtoMessage() {}
 
 func (x *KickMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +827,7 @@ func (x *KickMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickMsg.ProtoReflect.Descriptor instead.
 func (*KickMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *KickMsg) GetUserId() string {
@@ -806,7 +875,7 @@ type KickAnswer struct {
 
 func (x *KickAnswer) Reset() {
 	*x = KickAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +887,7 @@ func (x *KickAnswer) String() string {
 func (*KickAnswer) ProtoMessage() {}
 
 func (x *KickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +900,7 @@ func (x *KickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickAnswer.ProtoReflect.Descriptor instead.
 func (*KickAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KickAnswer) GetKicked() bool {
@@ -852,7 +921,7 @@ type Doc struct {
 
 func (x *Doc) Reset() {
 	*x = Doc{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +933,7 @@ func (x *Doc) String() string {
 func (*Doc) ProtoMessage() {}
 
 func (x *Doc) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +946,7 @@ func (x *Doc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doc.ProtoReflect.Descriptor instead.
 func (*Doc) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Doc) GetDoc() string {
@@ -897,7 +966,7 @@ type DocMsg struct {
 
 func (x *DocMsg) Reset() {
 	*x = DocMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +978,7 @@ func (x *DocMsg) String() string {
 func (*DocMsg) ProtoMessage() {}
 
 func (x *DocMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +991,7 @@ func (x *DocMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
 func (*DocMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DocMsg) GetGetProtos() bool {
@@ -942,7 +1011,7 @@ type ProtoName struct {
 
 func (x *ProtoName) Reset() {
 	*x = ProtoName{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1023,7 @@ func (x *ProtoName) String() string {
 func (*ProtoName) ProtoMessage() {}
 
 func (x *ProtoName) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1036,7 @@ func (x *ProtoName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
 func (*ProtoName) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProtoName) GetName() string {
@@ -987,7 +1056,7 @@ type ProtoNames struct {
 
 func (x *ProtoNames) Reset() {
 	*x = ProtoNames{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1068,7 @@ func (x *ProtoNames) String() string {
 func (*ProtoNames) ProtoMessage() {}
 
 func (x *ProtoNames) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1081,7 @@ func (x *ProtoNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
 func (*ProtoNames) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProtoNames) GetName() []string {
@@ -1032,7 +1101,7 @@ type ProtoDescriptor struct {
 
 func (x *ProtoDescriptor) Reset() {
 	*x = ProtoDescriptor{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1113,7 @@ func (x *ProtoDescriptor) String() string {
 func (*ProtoDescriptor) ProtoMessage() {}
 
 func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1126,7 @@ func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProtoDescriptor) GetDesc() []byte {
@@ -1077,7 +1146,7 @@ type ProtoDescriptors struct {
 
 func (x *ProtoDescriptors) Reset() {
 	*x = ProtoDescriptors{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1158,7 @@ func (x *ProtoDescriptors) String() string {
 func (*ProtoDescriptors) ProtoMessage() {}
 
 func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1171,7 @@ func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProtoDescriptors) GetDesc() [][]byte {
@@ -1125,7 +1194,7 @@ type SessionEvents struct {
 
 func (x *SessionEvents) Reset() {
 	*x = SessionEvents{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1206,7 @@ func (x *SessionEvents) String() string {
 func (*SessionEvents) ProtoMessage() {}
 
 func (x *SessionEvents) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1219,7 @@ func (x *SessionEvents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEvents.ProtoReflect.Descriptor instead.
 func (*SessionEvents) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionEvents) GetNonce() string {
@@ -1187,7 +1256,7 @@ type SessionEvent struct {
 
 func (x *SessionEvent) Reset() {
 	*x = SessionEvent{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1268,7 @@ func (x *SessionEvent) String() string {
 func (*SessionEvent) ProtoMessage() {}
 
 func (x *SessionEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1281,7 @@ func (x *SessionEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
 func (*SessionEvent) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionEvent) GetKind() SessionEvent_Kind {
@@ -1256,7 +1325,7 @@ type SessionsAsk struct {
 
 func (x *SessionsAsk) Reset() {
 	*x = SessionsAsk{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1337,7 @@ func (x *SessionsAsk) String() string {
 func (*SessionsAsk) ProtoMessage() {}
 
 func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1350,7 @@ func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsAsk.ProtoReflect.Descriptor instead.
 func (*SessionsAsk) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionsAsk) GetNonce() string {
@@ -1326,7 +1395,7 @@ type SessionsTold struct {
 
 func (x *SessionsTold) Reset() {
 	*x = SessionsTold{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1407,7 @@ func (x *SessionsTold) String() string {
 func (*SessionsTold) ProtoMessage() {}
 
 func (x *SessionsTold) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1420,7 @@ func (x *SessionsTold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsTold.ProtoReflect.Descriptor instead.
 func (*SessionsTold) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SessionsTold) GetEvents() *SessionEvents {
@@ -1408,7 +1477,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1489,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1502,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Load) GetId() string {
@@ -1553,13 +1622,18 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
 	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x19\n" +
-	"\asession\x18\xfc\a \x01(\x03R\asession\"f\n" +
+	"\asession\x18\xfc\a \x01(\x03R\asession\"\xad\x01\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
-	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x17\n" +
-	"\x06device\x18\xe8\a \x01(\tR\x06device\x12\x1e\n" +
+	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
+	"\x05epoch\x18\xe8\a \x01(\x03R\x05epoch\x12\x19\n" +
+	"\asession\x18\xe9\a \x01(\x03R\asession\x12\x13\n" +
+	"\x04base\x18\xea\a \x01(\x03R\x04base\x12\x17\n" +
+	"\x06device\x18\xf2\a \x01(\tR\x06device\x12\x1e\n" +
 	"\n" +
-	"one_device\x18\xe9\a \x01(\bR\toneDevice\"\x83\x01\n" +
+	"one_device\x18\xf3\a \x01(\bR\toneDevice\"#\n" +
+	"\vBoundAnswer\x12\x14\n" +
+	"\x05holds\x18\x01 \x01(\bR\x05holds\"\x83\x01\n" +
 	"\aKickMsg\x12\x16\n" +
 	"\x06userId\x18\x01 \x01(\tR\x06userId\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
@@ -1649,7 +1723,7 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
@@ -1661,21 +1735,22 @@ var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(*Error)(nil),            // 7: cereus.cluster.v1.Error
 	(*Push)(nil),             // 8: cereus.cluster.v1.Push
 	(*BindMsg)(nil),          // 9: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),          // 10: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 11: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 12: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 13: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 14: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 15: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 16: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 17: cereus.cluster.v1.ProtoDescriptors
-	(*SessionEvents)(nil),    // 18: cereus.cluster.v1.SessionEvents
-	(*SessionEvent)(nil),     // 19: cereus.cluster.v1.SessionEvent
-	(*SessionsAsk)(nil),      // 20: cereus.cluster.v1.SessionsAsk
-	(*SessionsTold)(nil),     // 21: cereus.cluster.v1.SessionsTold
-	(*Load)(nil),             // 22: cereus.cluster.v1.Load
-	nil,                      // 23: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 24: cereus.cluster.v1.Load.ValuesEntry
+	(*BoundAnswer)(nil),      // 10: cereus.cluster.v1.BoundAnswer
+	(*KickMsg)(nil),          // 11: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 12: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 13: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 14: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 15: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 16: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 17: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 18: cereus.cluster.v1.ProtoDescriptors
+	(*SessionEvents)(nil),    // 19: cereus.cluster.v1.SessionEvents
+	(*SessionEvent)(nil),     // 20: cereus.cluster.v1.SessionEvent
+	(*SessionsAsk)(nil),      // 21: cereus.cluster.v1.SessionsAsk
+	(*SessionsTold)(nil),     // 22: cereus.cluster.v1.SessionsTold
+	(*Load)(nil),             // 23: cereus.cluster.v1.Load
+	nil,                      // 24: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 25: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
@@ -1683,12 +1758,12 @@ var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	4,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
 	7,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	23, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	19, // 6: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
+	24, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	20, // 6: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
 	2,  // 7: cereus.cluster.v1.SessionEvent.kind:type_name -> cereus.cluster.v1.SessionEvent.Kind
-	18, // 8: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
-	19, // 9: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
-	24, // 10: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	19, // 8: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
+	20, // 9: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
+	25, // 10: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1707,7 +1782,7 @@ func file_cluster_clusterpb_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -77,8 +77,11 @@ type Params struct {
 	HidePanics func(value any) string // what a caller learns of a panic
 	// Sessions answers servers that watch this frontend's sessions; nil: it does not tell.
 	Sessions func(*clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error)
-	Log      logrus.FieldLogger
-	Metrics  *metrics.Metrics
+	// Heard is told of binds on other frontends (cluster.Bindings.Heard); nil kicks
+	// the user who was bound elsewhere.
+	Heard   func(*clusterpb.BindMsg) (holds bool)
+	Log     logrus.FieldLogger
+	Metrics *metrics.Metrics
 }
 
 // Dispatcher serves messages of clients and requests of servers. Use New.

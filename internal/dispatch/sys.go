@@ -19,6 +19,7 @@ const (
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
 	routeSessions    = "sys.sessions" // cereus only
+	routeBound       = "sys.bound"    // of cereus frontends only
 )
 
 // system answers the servers that serve this one's players.
@@ -30,6 +31,7 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "pushsession", s.push)
 	component.Remote(r, "kick", s.kick)
 	component.Remote(r, "sessions", s.sessions)
+	component.Remote(r, "bound", s.bound)
 }
 
 func (d *Dispatcher) addSystemRemotes() error {

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/session"
@@ -48,10 +50,36 @@ func (u Users) HandleKick(kick *clusterpb.KickMsg) {
 	}
 }
 
+// bound is HandleBind as a remote, for those who have to know that it was heard.
+func (s *system) bound(_ context.Context, arg *clusterpb.BindMsg) (*clusterpb.BoundAnswer, error) {
+	if s.d.Heard == nil {
+		return &clusterpb.BoundAnswer{}, nil
+	}
+	return &clusterpb.BoundAnswer{Holds: s.d.Heard(arg)}, nil
+}
+
+// AskBound calls the remote sys.bound of a frontend.
+func (d *Dispatcher) AskBound(ctx context.Context, to *cluster.Server, bind *clusterpb.BindMsg) (holds bool, err error) {
+	data, err := proto.Marshal(bind)
+	if err != nil {
+		return false, err
+	}
+	if data, err = d.callOne(ctx, to, routeBound, data); err != nil {
+		return false, err
+	}
+	var answer clusterpb.BoundAnswer
+	err = proto.Unmarshal(data, &answer)
+	return answer.GetHolds(), err
+}
+
 // HandleBind ends the session that the user has here when it was bound on
-// another frontend (wire.md 10.6). Where a user has one session per device, only
-// that of the same device ends.
+// another frontend (wire.md 10.6), if Params.Heard does not know better. Where a
+// user has one session per device, only that of the same device ends.
 func (u Users) HandleBind(bind *clusterpb.BindMsg) {
+	if u.D.Heard != nil {
+		u.D.Heard(bind)
+		return
+	}
 	if bind.GetFid() == u.D.Self.ID {
 		return
 	}

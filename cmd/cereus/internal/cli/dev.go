@@ -34,12 +34,14 @@ func newDev() *cobra.Command {
 
 Both listen on the loopback interface only, without passwords. The ports are the
 usual ones, so that servers with default settings find them. Nothing is kept
-when it ends, unless --data names a folder.`,
+when it ends, unless --data names a folder. An etcd that begins empty counts its
+revisions anew, and with them the fencing tokens of leaders: keep --data when you
+try out what remembers the highest token.`,
 		Example: `  cereus dev
   cereus dev --data ~/.cereus-dev
   cereus dev --etcd-port 0 --nats-port 0   # any free ports`,
 		GroupID: developingGroup,
-		Args:    args(cobra.NoArgs),
+		Args:    args(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), cmd, f) },
 	}
 	cmd.Flags().IntVar(&f.etcdPort, "etcd-port", 2379, "port of etcd on 127.0.0.1, 0 for a free one")

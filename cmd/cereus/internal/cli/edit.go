@@ -45,7 +45,7 @@ its REVISION in 'cereus servers', or that of your last edit.`,
   cereus edit room-1 --set map=desert --set "motd=back at 9, sorry" --unset event
   cereus edit room-1 --weight 200 --if-revision 1042`,
 		GroupID: runningGroup,
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    args(1, 1),
 		RunE:    func(cmd *cobra.Command, given []string) error { return runEdit(cmd, given[0], f) },
 	}
 	flags := cmd.Flags()

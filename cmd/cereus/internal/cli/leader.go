@@ -46,7 +46,7 @@ A type that nobody leads is a failure (exit code 1).`,
   cereus leader room room-2
   cereus leader room --auto`,
 		GroupID: runningGroup,
-		Args:    args(cobra.RangeArgs(1, 2)),
+		Args:    args(1, 2),
 		RunE:    func(cmd *cobra.Command, given []string) error { return runLeader(cmd, given, f) },
 	}
 	flags := cmd.Flags()

@@ -41,7 +41,7 @@ faults to standard error, and the exit code is 1 when a command failed.`,
   cereus repl wss://game.example.com/ --user '{"token":"abc"}'
   echo 'request connector.hall.greet {"name":"Ann"}' | cereus repl localhost:3250`,
 		GroupID: developingGroup,
-		Args:    args(cobra.MaximumNArgs(1)),
+		Args:    args(0, 1),
 		RunE:    func(cmd *cobra.Command, given []string) error { return runRepl(cmd, f, given) },
 	}
 	flags := cmd.Flags()

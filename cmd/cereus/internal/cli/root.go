@@ -104,7 +104,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, as --version does",
-		Args:  args(cobra.NoArgs),
+		Args:  args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "cereus %s\n", version())
 			return err
@@ -116,11 +116,14 @@ func wrongUse(cmd *cobra.Command, err error) error {
 	return &usageError{cause: err, command: cmd.CommandPath()}
 }
 
-// args makes a check of cobra's report a wrong use.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+// args checks how many arguments there are; what they are stands in the command's Use.
+func args(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if err := check(cmd, given); err != nil {
-			return wrongUse(cmd, err)
+		switch n := len(given); {
+		case n < least:
+			return wrongUse(cmd, fmt.Errorf("something is missing: use '%s'", cmd.UseLine()))
+		case n > most:
+			return wrongUse(cmd, fmt.Errorf("%q is too much: use '%s'", given[most], cmd.UseLine()))
 		}
 		return nil
 	}

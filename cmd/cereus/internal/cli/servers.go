@@ -50,7 +50,7 @@ Servers of Pitaya look at the prefix "pitaya/".`,
   cereus servers --user reader --pass-file ~/.etcd-pass
   cereus servers --endpoints https://etcd-1:2379 --ca ca.pem --cert me.pem --key me-key.pem`,
 		GroupID: runningGroup,
-		Args:    args(cobra.NoArgs),
+		Args:    args(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runServers(cmd, f) },
 	}
 	flags := cmd.Flags()
