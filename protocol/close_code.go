@@ -23,7 +23,9 @@ const (
 	CloseFlood CloseCode = 4001 // "flood": it sends too much
 	CloseLate  CloseCode = 4002 // "handshake timeout": it did not finish the handshake in time
 
-	CloseTimeout CloseCode = 4100 // "timeout": no packet for two heartbeat intervals
+	CloseBusy  CloseCode = 4003 // "busy": the server has no memory left for unfinished packets
+
+	CloseTimeout CloseCode = 4100 // "timeout": no packet for two heartbeat intervals, or one not finished in time
 	CloseMoved   CloseCode = 4101 // "moved": the player belongs on another server
 	ClosePaused  CloseCode = 4102 // "paused": the server takes no new players for now
 
@@ -41,6 +43,7 @@ const (
 	ReasonSlow      = "slow"
 	ReasonFlood     = "flood"
 	ReasonLate      = "handshake timeout"
+	ReasonBusy      = "busy"
 	ReasonTimeout   = "timeout"
 	ReasonMoved     = "moved"
 	ReasonPaused    = "paused"
@@ -64,6 +67,8 @@ func CloseCodeOf(reason string) CloseCode {
 		return CloseFlood
 	case ReasonLate:
 		return CloseLate
+	case ReasonBusy:
+		return CloseBusy
 	}
 	return closeCodeOfPlayer(reason)
 }

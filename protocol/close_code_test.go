@@ -23,6 +23,7 @@ func TestRangesSayWhetherToComeBack(t *testing.T) {
 		protocol.ReasonSlow:      {4000, protocol.AgainLater},
 		protocol.ReasonFlood:     {4001, protocol.AgainLater},
 		protocol.ReasonLate:      {4002, protocol.AgainLater},
+		protocol.ReasonBusy:      {4003, protocol.AgainLater},
 		protocol.ReasonTimeout:   {4100, protocol.AgainAtOnce},
 		protocol.ReasonMoved:     {4101, protocol.AgainAtOnce},
 		protocol.ReasonPaused:    {4102, protocol.AgainAtOnce},

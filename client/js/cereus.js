@@ -45,6 +45,7 @@ export const Close = Object.freeze({
   SLOW: 4000,
   FLOOD: 4001,
   HANDSHAKE_TIMEOUT: 4002,
+  BUSY: 4003,
   TIMEOUT: 4100,
   MOVED: 4101,
   PAUSED: 4102,

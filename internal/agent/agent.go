@@ -130,7 +130,7 @@ func (a *Agent) readEnded(err error) string {
 	if why, ok := a.out.closedFor(); ok {
 		reason = why // the reader heard of it before the session did
 	}
-	if reason == protocol.ReasonProtocol {
+	if reason == protocol.ReasonProtocol || errors.Is(err, acceptor.ErrSlow) || errors.Is(err, acceptor.ErrBudget) {
 		a.host.Metrics.ProtocolError(kindOf(err))
 	}
 	return reason

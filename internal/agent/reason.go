@@ -18,6 +18,10 @@ func reasonOf(err error) string {
 		return protocol.ReasonBroken
 	case errors.Is(err, acceptor.ErrDeadline):
 		return protocol.ReasonLate
+	case errors.Is(err, acceptor.ErrSlow):
+		return protocol.ReasonTimeout
+	case errors.Is(err, acceptor.ErrBudget):
+		return protocol.ReasonBusy
 	case errors.Is(err, errFlood), errors.Is(err, acceptor.ErrFlood):
 		return protocol.ReasonFlood
 	}
