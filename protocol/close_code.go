@@ -23,7 +23,7 @@ const (
 	CloseFlood CloseCode = 4001 // "flood": it sends too much
 	CloseLate  CloseCode = 4002 // "handshake timeout": it did not finish the handshake in time
 
-	CloseBusy  CloseCode = 4003 // "busy": the server has no memory left for unfinished packets
+	CloseBusy CloseCode = 4003 // "busy": the server has no memory left for unfinished packets
 
 	CloseTimeout CloseCode = 4100 // "timeout": no packet for two heartbeat intervals, or one not finished in time
 	CloseMoved   CloseCode = 4101 // "moved": the player belongs on another server
