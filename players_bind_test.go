@@ -349,4 +349,3 @@ func (l *leaver) bind(ctx context.Context, uid []byte) ([]byte, error) {
 }
 
 func (l *leaver) late(ctx context.Context) error { return l.last.Bind(ctx, "gone") }
-

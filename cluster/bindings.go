@@ -20,8 +20,8 @@ var (
 	_ Listener         = (*Bindings)(nil)
 )
 
-// ErrBoundElsewhere: while the session was being bound, its user was bound to
-// another one, which holds.
+// ErrBoundElsewhere is what a bind gets while which its user was bound to another
+// session, which holds.
 var ErrBoundElsewhere = errs.New(errs.CodeConflict, "the user logged in elsewhere meanwhile")
 
 // errFencedOff refuses a bind under PolicyFence.
@@ -72,7 +72,8 @@ type Bindings struct {
 // binding is a session of this server and its uid. Its owner is whoever set busy.
 type binding struct {
 	session int64
-	epoch   int64 // of its record; 0: it has none that we know of
+	epoch   int64 // see Binding; 0: it never had a record that we know of
+	rev     int64 // revision of its record; 0: it has none that we know of
 	// base is a revision that etcd had when the session was bound: an older record
 	// of somebody else is of an earlier login.
 	base   int64
@@ -81,17 +82,32 @@ type binding struct {
 	rival  int64            // highest epoch that others announced while this was busy
 	at     time.Time        // when it was announced
 
-	busy    chan struct{} // closed when its owner is done; nil when it has none
-	binds   bool          // the owner is Bind, until Bound or Unbind
-	dropped bool          // not in held any more: the owner deletes the record
-	tried   bool          // there may be a record
-	silent  bool          // it could not be announced
-	before  *binding      // the user's session here until this one is bound
+	busy     chan struct{} // closed when its owner is done; nil when it has none
+	binds    bool          // the owner is Bind, until Bound or Unbind
+	dropped  bool          // not in held any more: the owner deletes the record
+	put      string        // value that may have been written as its record
+	replaced *Binding      // another server's record that was taken over
+	silent   bool          // it could not be announced
+	adrift   bool          // its record may say something else
+	passed   bool          // one without a record was heard of before this was announced
+	before   *binding      // the user's session here until this one is bound
+}
+
+// recorded reports whether there may be a record.
+func (e *binding) recorded() bool { return e.rev != 0 || e.put != "" }
+
+// order is where the binding stands among the epochs of its user: all up to it
+// are earlier.
+func (e *binding) order() int64 {
+	if e.epoch == 0 && e.looked {
+		return e.base
+	}
+	return e.epoch
 }
 
 // orphan is a record of ours that nobody needs.
 type orphan struct {
-	epoch int64  // of the record; 0: it is known by its value
+	rev   int64  // of the record; 0: it is known by its value
 	value string // of the record
 	lease clientv3.LeaseID
 }
@@ -171,7 +187,8 @@ func (b *Bindings) Bind(ctx context.Context, session int64, uid string) error {
 	return b.announce(uid, e)
 }
 
-// announce tells the others of a new bind. One that is recorded may do so later.
+// announce tells the others of a new bind. One that is, or may be, recorded can
+// do so later.
 func (b *Bindings) announce(uid string, e *binding) error {
 	b.mu.Lock()
 	e.at = time.Now()
@@ -179,7 +196,7 @@ func (b *Bindings) announce(uid string, e *binding) error {
 	err := b.params.Announce(b.message(uid, e))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e.silent = err != nil && e.epoch != 0
+	e.silent = err != nil && e.recorded()
 	if e.silent {
 		return nil
 	}
@@ -222,6 +239,9 @@ func (b *Bindings) message(uid string, e *binding) *clusterpb.BindMsg {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Epoch: e.epoch}
+	if e.replaced != nil {
+		m.ReplacedNonce, m.ReplacedSession = e.replaced.Nonce, e.replaced.Session
+	}
 	if e.epoch == 0 && e.looked {
 		m.Base = e.base
 	}
@@ -255,12 +275,12 @@ func (b *Bindings) Bound(session int64, uid string) error {
 // another frontend meanwhile; it is not held then.
 func (b *Bindings) releaseLocked(uid string, e *binding) (lost bool) {
 	close(e.busy)
-	e.busy, e.binds = nil, false
-	lost = e.rival > e.epoch
+	e.busy, e.binds, e.replaced = nil, false, nil
+	lost = e.rival > e.order()
 	e.rival = 0
 	if lost {
 		delete(b.held, uid)
-		if e.tried && e.epoch == 0 {
+		if e.epoch == 0 && e.recorded() {
 			b.forgetLocked(uid, e)
 		}
 	}
@@ -286,9 +306,7 @@ func (b *Bindings) Unbind(session int64, uid string) {
 func (b *Bindings) dropLocked(uid string, e *binding) {
 	delete(b.held, uid)
 	if old := e.before; old != nil {
-		old.base, old.epoch = max(old.base, old.epoch, e.epoch), 0 // the record is e's
-		b.held[uid] = old
-		signal(b.wake)
+		b.restoreLocked(uid, old, e)
 	}
 	if e.busy != nil && !e.binds {
 		e.dropped = true
@@ -298,14 +316,32 @@ func (b *Bindings) dropLocked(uid string, e *binding) {
 		close(e.busy)
 		e.busy = nil
 	}
-	if e.tried && e.before == nil {
+	if e.recorded() && e.before == nil {
 		b.forgetLocked(uid, e)
+	}
+}
+
+// restoreLocked puts the session back that e was to follow, unless another
+// server's bind came in between.
+func (b *Bindings) restoreLocked(uid string, old, e *binding) {
+	if e.rival > max(old.epoch, e.epoch) || e.passed && e.epoch == 0 {
+		b.end(old.session)
+		if e.rival == 0 && old.recorded() {
+			b.forgetLocked(uid, old)
+		}
+		return
+	}
+	b.held[uid] = old
+	if e.recorded() {
+		old.rev, old.lease = max(old.rev, e.rev), 0 // the record may be e's
+		old.adrift = true
+		signal(b.wake)
 	}
 }
 
 // forgetLocked deletes the record of e if it is still there.
 func (b *Bindings) forgetLocked(uid string, e *binding) {
-	o := orphan{epoch: e.epoch, value: b.record(e).value(), lease: e.lease}
+	o := orphan{rev: e.rev, value: e.put, lease: e.lease}
 	lease, err := b.params.Discovery.lease()
 	if err == nil && o.ended(lease) {
 		return
@@ -317,7 +353,7 @@ func (b *Bindings) forgetLocked(uid string, e *binding) {
 }
 
 func (b *Bindings) record(e *binding) *Binding {
-	return &Binding{Type: b.params.Self.Type, ServerID: b.params.Self.ID, Nonce: b.params.Self.Nonce, Session: e.session}
+	return &Binding{Type: b.params.Self.Type, ServerID: b.params.Self.ID, Nonce: b.params.Self.Nonce, Session: e.session, Epoch: e.epoch}
 }
 
 // end has a session ended. User code may run then, so it is done apart.

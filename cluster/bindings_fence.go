@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -22,28 +23,27 @@ var (
 // earlier one gets errLost when what it finds is of a later login. After another
 // error the record may have been written nevertheless.
 func (b *Bindings) fence(uid string, e *binding) error {
-	key, value := bindingKey(b.params.Self.Type, uid), b.record(e).value()
+	key := bindingKey(b.params.Self.Type, uid)
 	lease, errLease := b.params.Discovery.lease()
-	f := fencing{b: b, uid: uid, e: e, lease: lease}
-	seen := e.epoch
+	f := fencing{b: b, uid: uid, e: e, lease: lease, record: b.record(e)}
+	seen := e.rev
 	for range maxFenceTries {
-		cmp := clientv3.Compare(clientv3.ModRevision(key), "=", seen)
-		write := []clientv3.Op{clientv3.OpPut(key, value, clientv3.WithLease(lease))}
-		if errLease != nil || e.epoch != 0 && e.epoch == seen && e.lease == lease {
-			write = nil // only look
-		} else {
-			f.trying()
-		}
-		r := b.records.do(key, clientv3.OpTxn([]clientv3.Cmp{cmp}, write, []clientv3.Op{clientv3.OpGet(key)}))
+		f.writes = errLease == nil && (e.rev == 0 || e.rev != seen || e.lease != lease)
+		r := b.records.do(key, f.transaction(key, seen))
 		if err := f.answered(r); err != nil {
 			return err
 		}
 		if r.txn.Succeeded {
-			return f.succeeded(r.revision, write, errLease)
+			f.succeeded(r.revision)
+			return errLease
 		}
-		next, err := f.found(r.txn.Responses[0].GetResponseRange().Kvs)
-		if err != nil || next == e.epoch && next != 0 {
+		found := r.txn.Responses[0].GetResponseRange().Kvs
+		next, err := f.found(found, r.revision)
+		if err != nil {
 			return err
+		}
+		if next == seen && !f.writes || next != 0 && next == e.rev && e.lease == lease {
+			return errLease
 		}
 		seen = next
 	}
@@ -56,20 +56,27 @@ type fencing struct {
 	uid    string
 	e      *binding
 	lease  clientv3.LeaseID
+	record *Binding // to be written
+	writes bool     // not only looks
 	before *Binding // another server's, that is taken over
 }
 
-// trying notes that there may be a record from now on.
-func (f *fencing) trying() {
-	f.b.mu.Lock()
-	defer f.b.mu.Unlock()
-	f.e.tried = true
-	if f.e.lease != f.lease {
-		f.e.lease = 0 // not known until the answer
+// transaction compares the record's revision and writes or, without a lease or a
+// need, looks.
+func (f *fencing) transaction(key string, seen int64) clientv3.Op {
+	var write []clientv3.Op
+	if f.writes {
+		value := f.record.value()
+		write = append(write, clientv3.OpPut(key, value, clientv3.WithLease(f.lease)))
+		f.b.mu.Lock()
+		f.e.put = value
+		if o, ok := f.b.orphans[f.uid]; ok && o.value == value {
+			delete(f.b.orphans, f.uid)
+		}
+		f.b.mu.Unlock()
 	}
-	if o, ok := f.b.orphans[f.uid]; ok && o.value == f.b.record(f.e).value() {
-		delete(f.b.orphans, f.uid)
-	}
+	unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", seen)
+	return clientv3.OpTxn([]clientv3.Cmp{unchanged}, write, []clientv3.Op{clientv3.OpGet(key)})
 }
 
 // answered notes whether etcd answered.
@@ -100,42 +107,47 @@ func (b *Bindings) note(revision int64) {
 
 // succeeded concludes a transaction whose comparison held: the record was
 // written or, without a write, is as it was.
-func (f *fencing) succeeded(revision int64, write []clientv3.Op, errLease error) error {
-	if write == nil {
-		return errLease
+func (f *fencing) succeeded(revision int64) {
+	if !f.writes {
+		return
 	}
 	f.b.mu.Lock()
-	f.e.epoch, f.e.lease = revision, f.lease
+	f.e.rev, f.e.lease, f.e.put = revision, f.lease, ""
+	if f.e.epoch == 0 {
+		f.e.epoch = cmp.Or(f.record.Epoch, revision)
+	}
+	f.e.replaced = f.before
 	f.b.mu.Unlock()
 	if f.before != nil {
-		f.b.tell(f.uid, f.before, revision)
+		f.b.tell(f.before, f.b.message(f.uid, f.e))
 	}
-	return nil
 }
 
-// found judges the record that is there instead, and returns the revision to
-// compare next: that of e when the record is e's already.
-func (f *fencing) found(kvs []*mvccpb.KeyValue) (seen int64, err error) {
+// found judges the record that is there instead, as of a revision of etcd, and
+// returns the revision to compare next.
+func (f *fencing) found(kvs []*mvccpb.KeyValue, now int64) (seen int64, err error) {
 	b, e := f.b, f.e
 	f.before = nil
 	if len(kvs) == 0 {
 		return 0, nil
 	}
-	held, err := parseBinding(b.params.Self.Type, kvs[0])
-	if err != nil {
-		return held.Epoch, nil // nobody's
-	}
+	held, ok := parseBinding(b.params.Self.Type, kvs[0])
 	switch {
-	case held.sameRun(b.params.Self.Nonce) && held.Session == e.session && held.lease == f.lease:
+	case !ok: // nobody's
+		return held.revision, nil
+	case !held.sameRun(b.params.Self.Nonce):
+		f.before, err = held, b.earlier(f.uid, held, e)
+	case held.Session == e.session: // an answer was lost
 		b.mu.Lock()
-		e.epoch, e.lease = held.Epoch, held.lease // an answer was lost
+		e.epoch, e.rev, e.lease, e.put = held.Epoch, held.revision, held.lease, ""
+		f.record.Epoch = e.epoch
 		b.mu.Unlock()
-	case held.sameRun(b.params.Self.Nonce): // of an earlier session here, or an earlier lease
-	default:
-		f.before = held
-		return held.Epoch, b.earlier(f.uid, held, e)
+		return held.revision, nil
 	}
-	return held.Epoch, nil
+	if e.epoch == 0 && held.Epoch > now { // etcd lost its history
+		f.record.Epoch = held.Epoch + 1
+	}
+	return held.revision, err
 }
 
 // earlier is nil when held, another server's, is of an earlier login than e, and
@@ -147,7 +159,7 @@ func (b *Bindings) earlier(uid string, held *Binding, e *binding) error {
 	switch {
 	case binds || epoch == 0 && held.Epoch <= base:
 		return nil
-	case epoch > held.Epoch: // etcd lost its history
+	case epoch > held.Epoch: // it is that of one who did not know of this bind when its lease was lost
 		return nil
 	case epoch > 0:
 		return errLost

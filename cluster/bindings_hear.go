@@ -28,7 +28,9 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 	ends := v == yields && !e.binds
 	switch {
 	case ends:
-		e.tried = e.tried && m.GetEpoch() == 0 // else the record is the other's
+		if m.GetEpoch() > 0 {
+			e.rev, e.put = 0, "" // the record is the other's
+		}
 		b.dropLocked(m.GetUid(), e)
 	case v == yields:
 		e.rival = math.MaxInt64 // Bound finds it
@@ -63,24 +65,35 @@ const concurrent = 500 * time.Millisecond
 // epoch holds; without, what is heard later, and of two at the same time the
 // one of the server with the higher id, so that not both yield.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
-	switch epoch := m.GetEpoch(); {
-	case epoch > 0 && e.epoch == 0 && e.looked && epoch <= e.base:
-		return stays
-	case epoch > 0 && e.busy != nil:
-		e.rival = max(e.rival, epoch)
-		return stays
-	case epoch > 0 && e.epoch > 0:
-		return laterOf(epoch > e.epoch)
-	case epoch > 0 && e.looked:
-		return yields
-	case epoch == 0 && m.GetBase() > 0 && e.epoch > 0:
+	if m.GetEpoch() > 0 {
+		if r, ok := e.judgeRecord(m.GetEpoch()); ok {
+			return r
+		}
+	}
+	switch {
+	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session:
+		return yields // its record was written, though nobody said so here
+	case m.GetEpoch() == 0 && m.GetBase() > 0 && e.epoch > 0:
 		return laterOf(m.GetBase() >= e.epoch)
 	case e.at.IsZero(): // it will be announced after the other
+		e.passed = true
 		return stays
 	case time.Since(e.at) > concurrent || m.GetFid() > b.params.Self.ID:
 		return yields
 	}
 	return insists
+}
+
+// judgeRecord compares a binding with another one's record, as far as it can be.
+func (e *binding) judgeRecord(epoch int64) (ruling, bool) {
+	switch {
+	case epoch <= e.order():
+		return stays, true
+	case e.busy != nil:
+		e.rival = max(e.rival, epoch)
+		return stays, true
+	}
+	return yields, e.order() > 0
 }
 
 func laterOf(other bool) ruling {
@@ -92,8 +105,7 @@ func laterOf(other bool) ruling {
 
 // tell lets the frontend that had the user before know, until it has heard it or
 // is gone. One that lost its lease meanwhile compares its sessions itself.
-func (b *Bindings) tell(uid string, before *Binding, epoch int64) {
-	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Epoch: epoch}
+func (b *Bindings) tell(before *Binding, m *clusterpb.BindMsg) {
 	b.group.Go("bindings tell", func(ctx context.Context) {
 		wait := newBackoff(firstTell, lastTell)
 		for {

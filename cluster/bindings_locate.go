@@ -42,8 +42,8 @@ func locate(ctx context.Context, kv clientv3.KV, serverType string, uids []strin
 	}
 	for i, uid := range uids {
 		for _, entry := range resp.Responses[i].GetResponseRange().Kvs {
-			held, err := parseBinding(serverType, entry)
-			if err == nil && held.Epoch > found[uid].Epoch {
+			held, ok := parseBinding(serverType, entry)
+			if ok && held.Epoch > found[uid].Epoch {
 				found[uid] = *held
 			}
 		}

@@ -69,7 +69,7 @@ func (b *Bindings) broken() (uids []string, all bool) {
 	defer b.mu.Unlock()
 	all, b.all = b.all, false
 	for uid, e := range b.held {
-		if all || e.silent || e.epoch == 0 {
+		if all || e.silent || e.adrift || e.epoch == 0 {
 			uids = append(uids, uid)
 		}
 	}
@@ -121,6 +121,7 @@ func (b *Bindings) mendOne(uid string) error {
 		return nil
 	}
 	if err == nil {
+		b.steady(e)
 		err = b.announceAgain(uid, e)
 	}
 	return err
@@ -142,6 +143,13 @@ func (b *Bindings) settle(uid string, e *binding, err error) bool {
 		return true
 	}
 	return b.releaseLocked(uid, e)
+}
+
+// steady notes that the record says what it should.
+func (b *Bindings) steady(e *binding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.adrift = false
 }
 
 // announceAgain announces what could not be when it was bound.
@@ -199,8 +207,8 @@ func (b *Bindings) clearOrphans() {
 // not wait.
 func (b *Bindings) deleteOrphan(uid string, o orphan) {
 	key := bindingKey(b.params.Self.Type, uid)
-	ours := clientv3.Compare(clientv3.ModRevision(key), "=", o.epoch)
-	if o.epoch == 0 {
+	ours := clientv3.Compare(clientv3.ModRevision(key), "=", o.rev)
+	if o.rev == 0 {
 		ours = clientv3.Compare(clientv3.Value(key), "=", o.value)
 	}
 	op := clientv3.OpTxn([]clientv3.Cmp{ours}, []clientv3.Op{clientv3.OpDelete(key)}, nil)

@@ -652,16 +652,18 @@ func (x *Push) GetSession() int64 {
 
 // BindMsg announces that frontend fid now holds the session of uid.
 type BindMsg struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	Fid           string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
-	Epoch         int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
-	Session       int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // in a question: the session that is asked for
-	Base          int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
-	Device        string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"`    // only sessions of the user on this device end; one_device says that it counts
-	OneDevice     bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Uid             string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Fid             string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
+	Epoch           int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
+	Session         int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // in a question: the session that is asked for
+	Base            int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
+	Device          string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"`    // only sessions of the user on this device end; one_device says that it counts
+	OneDevice       bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
+	ReplacedNonce   string                 `protobuf:"bytes,1003,opt,name=replaced_nonce,json=replacedNonce,proto3" json:"replaced_nonce,omitempty"`        // the run of the frontend whose record this one has replaced
+	ReplacedSession int64                  `protobuf:"varint,1004,opt,name=replaced_session,json=replacedSession,proto3" json:"replaced_session,omitempty"` // and the session there
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *BindMsg) Reset() {
@@ -741,6 +743,20 @@ func (x *BindMsg) GetOneDevice() bool {
 		return x.OneDevice
 	}
 	return false
+}
+
+func (x *BindMsg) GetReplacedNonce() string {
+	if x != nil {
+		return x.ReplacedNonce
+	}
+	return ""
+}
+
+func (x *BindMsg) GetReplacedSession() int64 {
+	if x != nil {
+		return x.ReplacedSession
+	}
+	return 0
 }
 
 // BoundAnswer is the reply to the remote sys.bound, which takes a BindMsg.
@@ -1622,7 +1638,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
 	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x19\n" +
-	"\asession\x18\xfc\a \x01(\x03R\asession\"\xad\x01\n" +
+	"\asession\x18\xfc\a \x01(\x03R\asession\"\x81\x02\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
@@ -1631,7 +1647,9 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x04base\x18\xea\a \x01(\x03R\x04base\x12\x17\n" +
 	"\x06device\x18\xf2\a \x01(\tR\x06device\x12\x1e\n" +
 	"\n" +
-	"one_device\x18\xf3\a \x01(\bR\toneDevice\"#\n" +
+	"one_device\x18\xf3\a \x01(\bR\toneDevice\x12&\n" +
+	"\x0ereplaced_nonce\x18\xeb\a \x01(\tR\rreplacedNonce\x12*\n" +
+	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\"#\n" +
 	"\vBoundAnswer\x12\x14\n" +
 	"\x05holds\x18\x01 \x01(\bR\x05holds\"\x83\x01\n" +
 	"\aKickMsg\x12\x16\n" +
