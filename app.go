@@ -51,6 +51,7 @@ type App struct {
 	client     *cluster.RPCClient     // nil when standalone
 	server     *cluster.RPCServer     // nil when standalone
 	reporter   *cluster.LoadReporter  // nil when standalone
+	bindings   *cluster.Bindings      // nil when standalone
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
 	calls      pipeline.Handler // calls through their middleware; nil when there is none

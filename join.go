@@ -6,8 +6,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/internal/feed"
 )
 
 // joinCluster makes the parts that meet other servers.
@@ -40,16 +42,36 @@ func (a *App) joinCluster() error {
 	a.dispatcher.Loads = a.reporter.Loads().Of
 	a.links = []Module{out, a.client, in, a.server, a.reporter}
 	a.dispatcher.Join(a.discovery, a.client)
+	a.bindings = cluster.NewBindings(a.bindingsParams())
+	a.discovery.AddListener(a.bindings)
+	a.links = append(a.links, a.bindings)
 	if a.pool != nil {
 		a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
 		subjects := newUserSubjects(a.server, a.log)
 		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
-		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique, log: a.log, subjects: subjects}
-		players.hook(a.pool)
-		a.links = append(a.links, subjects)
+		subjects.hook(a.pool)
+		switch c := a.config.Session; {
+		case !c.Unique || c.Policy == config.SessionsSeveral:
+		case c.Policy == config.SessionPerDevice:
+			a.pool.OnBind(a.announceDevice)
+		default:
+			a.dispatcher.Heard = a.bindings.Heard
+			hookBindings(a.pool, a.bindings)
+		}
+		sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })
+		a.dispatcher.Sessions = sessions.Answer
+		a.links = append(a.links, subjects, sessions)
 		a.discovery.AddListener(subjects)
 	}
 	return nil
+}
+
+func (a *App) bindingsParams() cluster.BindingsParams {
+	return cluster.BindingsParams{
+		Self: a.self, Discovery: a.discovery, Ask: a.dispatcher.AskBound, Ended: a.boundElsewhere,
+		Announce: func(m *clusterpb.BindMsg) error { return a.client.AnnounceBind(a.self.Type, m) },
+		OnLoss:   cluster.Policy(a.config.Cluster.SD.Etcd.OnLoss), Log: a.log,
+	}
 }
 
 func (a *App) loadParams(in cluster.Transport) cluster.LoadParams {
@@ -95,5 +117,6 @@ func (a *App) natsParams(name string, c config.NATSConnection) cluster.NATSParam
 			nats.Compression(c.WebsocketCompression),
 		},
 		Log: a.log.WithField("nats", name), Metrics: &natsMeter{rpcMeter: rpcMeter{a.metrics}, connection: name}, Die: a.die,
+		Connected: func() { a.bindings.Compare() }, // what other servers said meanwhile was not heard
 	}
 }

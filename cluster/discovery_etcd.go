@@ -25,6 +25,7 @@ type EtcdDiscovery struct {
 	link   atomic.Pointer[etcdRun] // nil unless running
 	begun  chan struct{}           // closed when it first runs
 	start  sync.Once               // guards closing it
+	gap    func()                  // see onGap
 }
 
 // etcdRun is what exists between Init and Shutdown.
@@ -76,10 +77,13 @@ func (d *EtcdDiscovery) Init(ctx context.Context) error {
 func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 	run := &etcdRun{group: lifecycle.NewGroup(context.Background()), store: store, roll: newRoll()}
 	run.follower = newFollower(d.params, store, d.view)
+	run.follower.caughtUp = d.passed
 	run.condition = newCondition(store)
 	if d.params.Self != nil {
 		run.own = run.enlist(d.params, d.said, run.group)
 		run.election = newElection(run.own, d.view)
+		elect := run.own.arrived
+		run.own.arrived = func() { elect(); d.passed() }
 	}
 	run.follower.accept(first)
 	run.follower.connected.Store(true)

@@ -30,6 +30,9 @@ type follower struct {
 	// owners are the registrations whose keys are watched over.
 	owners atomic.Pointer[[]*Registration]
 
+	// caughtUp is told when the view is right again after it may not have been.
+	caughtUp func()
+
 	syncs  chan syncRequest
 	doubts chan string // why to list again at once; room for one
 
@@ -46,7 +49,7 @@ type syncRequest struct {
 }
 
 func newFollower(p EtcdParams, store *etcdStore, v *view) *follower {
-	f := &follower{params: p, store: store, view: v, syncs: make(chan syncRequest), doubts: make(chan string, 1)}
+	f := &follower{params: p, store: store, view: v, syncs: make(chan syncRequest), doubts: make(chan string, 1), caughtUp: func() {}}
 	f.owners.Store(new([]*Registration))
 	return f
 }
@@ -200,7 +203,10 @@ func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-c
 		return end
 	case reason := <-f.doubts:
 		f.params.Metrics.Relisted(reason)
-		end, _ := f.compare(ctx)
+		end, err := f.compare(ctx)
+		if err == nil {
+			f.caughtUp()
+		}
 		return end
 	case <-tick:
 		end, _ := f.compare(ctx)
@@ -278,6 +284,7 @@ func (f *follower) relist(ctx context.Context, reason string) {
 		}
 		if err == nil {
 			log.Info("servers are known again")
+			f.caughtUp()
 			return
 		}
 		if !told && hopeless(err) {

@@ -33,6 +33,7 @@ type NATSParams struct {
 	Log         logrus.FieldLogger // nil: nothing is logged
 	Metrics     RPCMetrics         // nil: nothing is counted
 	Die         func(error)        // called once when a closed connection cannot be made anew; nil: only logged
+	Connected   func()             // called when messages can be sent (again); must not block; may be nil
 }
 
 // NATSTransport is one server's connection to NATS. It reconnects for ever,

@@ -66,6 +66,9 @@ func (t *NATSTransport) connected(link, after *natsLink) {
 	}
 	if t.beginEpoch(next, after) {
 		t.metrics.CountRPC(EventConnected)
+		if t.params.Connected != nil {
+			t.params.Connected()
+		}
 	}
 }
 

@@ -9,4 +9,7 @@
 // A session carries data: a JSON object (wire.md 10.1) that every forwarded
 // message takes along. Values are encoded when they are set and decoded when
 // they are read, so numbers stay exact and nothing is shared by accident.
+//
+// A session ends with its connection. Resuming one would give it another
+// [Entity] instead of closing it; id, uid and data are independent of that.
 package session

@@ -54,7 +54,8 @@ type Session struct {
 	cancel  context.CancelCauseFunc
 	hooks   []func(*Session)
 	data    data
-	unsaved *unsaved // backends only, nil until the first Set
+	unsaved *unsaved           // backends only, nil until the first Set
+	written map[string]writing // frontends only: who changed a key last; nil until the first Merge with a version
 }
 
 // New makes a session. It fails when Data is not a JSON object; the error is
@@ -100,6 +101,16 @@ func (s *Session) UID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.uid
+}
+
+// InFlight are the routes of the client's messages that wait, run or were
+// forwarded and have no outcome yet, in no particular order; with the caller's own
+// where a handler asks. On a backend there are none.
+func (s *Session) InFlight() []string {
+	if e, ok := s.entity.(interface{ InFlight() []string }); ok {
+		return e.InFlight()
+	}
+	return nil
 }
 
 // Push sends v to the client under route. v goes through the app's serializer,

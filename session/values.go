@@ -50,21 +50,25 @@ func (s *Session) Data() []byte {
 	return s.data.bytes()
 }
 
-// Merge applies changes from a backend on the frontend: a JSON object whose
-// keys are set, or deleted when null. Other keys stay. Empty changes nothing.
-// When it is not a JSON object, nothing changes.
-func (s *Session) Merge(changes []byte) error {
-	if len(bytes.TrimSpace(changes)) == 0 {
+// Merge applies changes from a backend on the frontend. Keys that they do not
+// name stay. Of changes of a key by several servers the one that comes later
+// wins; of those by one server the one with the higher version, also when they
+// come in another order, as after a Save that was given up and came late.
+// When they are not a JSON object, nothing changes.
+func (s *Session) Merge(c Changes) error {
+	if len(bytes.TrimSpace(c.Object)) == 0 {
 		return nil
 	}
-	entries, err := parse(changes)
+	entries, err := parse(c.Object)
 	if err != nil {
 		return errs.Wrap(errs.CodeInternal, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range entries {
-		s.data.put(e.key, e.raw)
+		if s.newerLocked(e.key, c) {
+			s.data.put(e.key, e.raw)
+		}
 	}
 	return nil
 }

@@ -118,14 +118,14 @@ func TestKeys(t *testing.T) {
 func TestMergeAndReplace(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Params{Data: []byte(`{"a":1,"b":2}`)})
-	require.NoError(t, s.Merge(nil))
-	require.NoError(t, s.Merge([]byte("{}")))
-	require.NoError(t, s.Merge([]byte(`{"b":null,"c":{"x":[1e2]}}`)))
+	require.NoError(t, s.Merge(session.Changes{Object: nil}))
+	require.NoError(t, s.Merge(session.Changes{Object: []byte("{}")}))
+	require.NoError(t, s.Merge(session.Changes{Object: []byte(`{"b":null,"c":{"x":[1e2]}}`)}))
 	exactly(t, s, `{"a":1,"c":{"x":[1e2]}}`)
 	require.NoError(t, s.Replace(nil))
 	exactly(t, s, `{"a":1,"c":{"x":[1e2]}}`)
 	for _, bad := range []string{"[]", "{", "7"} {
-		require.Equal(t, errs.CodeInternal, errs.CodeOf(s.Merge([]byte(bad))), bad)
+		require.Equal(t, errs.CodeInternal, errs.CodeOf(s.Merge(session.Changes{Object: []byte(bad)})), bad)
 		require.Equal(t, errs.CodeInternal, errs.CodeOf(s.Replace([]byte(bad))), bad)
 	}
 	exactly(t, s, `{"a":1,"c":{"x":[1e2]}}`)
@@ -208,7 +208,7 @@ func TestS17_MergeModel(t *testing.T) {
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		front := must(session.New(session.Params{Entity: &entity{}}))
-		merge := &entity{save: func(changes, _ []byte) error { return front.Merge(changes) }}
+		merge := &entity{save: func(changes, _ []byte) error { return front.Merge(session.Changes{Object: changes}) }}
 		backs := make([]*session.Session, 2)
 		model := map[string]string{}
 		pending := []map[string]string{{}, {}}
@@ -261,7 +261,7 @@ func must[T any](v T, err error) T {
 func TestConcurrentValues(t *testing.T) {
 	t.Parallel()
 	front := open(t, session.Params{})
-	e := &entity{save: func(changes, _ []byte) error { return front.Merge(changes) }}
+	e := &entity{save: func(changes, _ []byte) error { return front.Merge(session.Changes{Object: changes}) }}
 	s := open(t, session.Params{Backend: true, Entity: e})
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -292,7 +292,7 @@ func FuzzData(f *testing.F) {
 		if !json.Valid(s.Data()) || s.Data()[0] != '{' {
 			t.Fatalf("not an object: %q", s.Data())
 		}
-		_ = s.Merge(changes)
+		_ = s.Merge(session.Changes{Object: changes})
 		_ = s.Set("k", "v")
 		if !json.Valid(s.Data()) || s.Get("k") != "v" {
 			t.Fatalf("damaged: %q", s.Data())
@@ -302,4 +302,31 @@ func FuzzData(f *testing.F) {
 			t.Fatalf("damaged: %q", s.Data())
 		}
 	})
+}
+
+// TestS17_LateSaves: a Save that was given up and comes late takes nothing back
+// from a later one of the same server; those of others win as they come.
+func TestS17_LateSaves(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Params{})
+	merge := func(writer string, version uint64, object string) {
+		t.Helper()
+		require.NoError(t, s.Merge(session.Changes{Object: []byte(object), Writer: writer, Version: version}))
+	}
+	merge("a", 2, `{"k":2,"l":2}`)
+	merge("a", 1, `{"k":1,"m":1}`)
+	exactly(t, s, `{"k":2,"l":2,"m":1}`)
+	merge("b", 1, `{"k":"b"}`)
+	merge("a", 3, `{"k":null}`)
+	merge("a", 2, `{"k":2}`)
+	exactly(t, s, `{"l":2,"m":1}`)
+	merge("", 0, `{"k":"of a server without versions"}`)
+	merge("a", 1, `{"k":1}`)
+	exactly(t, s, `{"k":1,"l":2,"m":1}`)
+	for i := range 10_000 { // deleted keys do not add up
+		key := strings.Repeat("x", i%500) + "y"
+		merge("a", uint64(i+10), `{"`+key+`":1}`)
+		merge("a", uint64(i+10), `{"`+key+`":null}`)
+	}
+	exactly(t, s, `{"k":1,"l":2,"m":1}`)
 }

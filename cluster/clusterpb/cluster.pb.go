@@ -127,6 +127,58 @@ func (MsgType) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{1}
 }
 
+type SessionEvent_Kind int32
+
+const (
+	SessionEvent_Unknown SessionEvent_Kind = 0
+	SessionEvent_Bound   SessionEvent_Kind = 1
+	SessionEvent_Unbound SessionEvent_Kind = 2
+	SessionEvent_Closed  SessionEvent_Kind = 3
+)
+
+// Enum value maps for SessionEvent_Kind.
+var (
+	SessionEvent_Kind_name = map[int32]string{
+		0: "Unknown",
+		1: "Bound",
+		2: "Unbound",
+		3: "Closed",
+	}
+	SessionEvent_Kind_value = map[string]int32{
+		"Unknown": 0,
+		"Bound":   1,
+		"Unbound": 2,
+		"Closed":  3,
+	}
+)
+
+func (x SessionEvent_Kind) Enum() *SessionEvent_Kind {
+	p := new(SessionEvent_Kind)
+	*p = x
+	return p
+}
+
+func (x SessionEvent_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionEvent_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_cluster_clusterpb_cluster_proto_enumTypes[2].Descriptor()
+}
+
+func (SessionEvent_Kind) Type() protoreflect.EnumType {
+	return &file_cluster_clusterpb_cluster_proto_enumTypes[2]
+}
+
+func (x SessionEvent_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionEvent_Kind.Descriptor instead.
+func (SessionEvent_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18, 0}
+}
+
 // Request asks a server to run a handler or a remote.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -372,8 +424,10 @@ type Session struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
-	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`          // a JSON object
-	Changed       []byte                 `protobuf:"bytes,1000,opt,name=changed,proto3" json:"changed,omitempty"` // a JSON object of the keys to set; null deletes a key
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`           // a JSON object
+	Changed       []byte                 `protobuf:"bytes,1000,opt,name=changed,proto3" json:"changed,omitempty"`  // a JSON object of the keys to set; null deletes a key
+	Writer        string                 `protobuf:"bytes,1001,opt,name=writer,proto3" json:"writer,omitempty"`    // the run of the server that changed them
+	Version       uint64                 `protobuf:"varint,1002,opt,name=version,proto3" json:"version,omitempty"` // rises with every Save of writer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -434,6 +488,20 @@ func (x *Session) GetChanged() []byte {
 		return x.Changed
 	}
 	return nil
+}
+
+func (x *Session) GetWriter() string {
+	if x != nil {
+		return x.Writer
+	}
+	return ""
+}
+
+func (x *Session) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // Response answers a Request. The presence of error, not its code, says that
@@ -565,8 +633,9 @@ type Push struct {
 	Route         string                 `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several receivers, towards cereus frontends
-	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`        // several receivers, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`   // cereus frontends have had it on a subject of their own
+	Session       int64                  `protobuf:"varint,1020,opt,name=session,proto3" json:"session,omitempty"` // only this session of uid, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -636,13 +705,27 @@ func (x *Push) GetCopied() bool {
 	return false
 }
 
+func (x *Push) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
 // BindMsg announces that frontend fid now holds the session of uid.
 type BindMsg struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	Fid           string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Uid             string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Fid             string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
+	Epoch           int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
+	Session         int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // in a question: the session that is asked for
+	Base            int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
+	Device          string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"`    // only sessions of the user on this device end; one_device says that it counts
+	OneDevice       bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
+	ReplacedNonce   string                 `protobuf:"bytes,1003,opt,name=replaced_nonce,json=replacedNonce,proto3" json:"replaced_nonce,omitempty"`        // the run of the frontend whose record this one has replaced
+	ReplacedSession int64                  `protobuf:"varint,1004,opt,name=replaced_session,json=replacedSession,proto3" json:"replaced_session,omitempty"` // and the session there
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *BindMsg) Reset() {
@@ -689,19 +772,115 @@ func (x *BindMsg) GetFid() string {
 	return ""
 }
 
+func (x *BindMsg) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BindMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *BindMsg) GetBase() int64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *BindMsg) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *BindMsg) GetOneDevice() bool {
+	if x != nil {
+		return x.OneDevice
+	}
+	return false
+}
+
+func (x *BindMsg) GetReplacedNonce() string {
+	if x != nil {
+		return x.ReplacedNonce
+	}
+	return ""
+}
+
+func (x *BindMsg) GetReplacedSession() int64 {
+	if x != nil {
+		return x.ReplacedSession
+	}
+	return 0
+}
+
+// BoundAnswer is the reply to the remote sys.bound, which takes a BindMsg.
+type BoundAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holds         bool                   `protobuf:"varint,1,opt,name=holds,proto3" json:"holds,omitempty"` // the user is still bound here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoundAnswer) Reset() {
+	*x = BoundAnswer{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundAnswer) ProtoMessage() {}
+
+func (x *BoundAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundAnswer.ProtoReflect.Descriptor instead.
+func (*BoundAnswer) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BoundAnswer) GetHolds() bool {
+	if x != nil {
+		return x.Holds
+	}
+	return false
+}
+
 // KickMsg asks the frontend to end the session of a user.
 type KickMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=userId,proto3" json:"userId,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several users, towards cereus frontends
-	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`        // several users, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`   // cereus frontends have had it on a subject of their own
+	Reason        string                 `protobuf:"bytes,1002,opt,name=reason,proto3" json:"reason,omitempty"`    // what the clients are told
+	Session       int64                  `protobuf:"varint,1003,opt,name=session,proto3" json:"session,omitempty"` // only this session of the user, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KickMsg) Reset() {
 	*x = KickMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +892,7 @@ func (x *KickMsg) String() string {
 func (*KickMsg) ProtoMessage() {}
 
 func (x *KickMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +905,7 @@ func (x *KickMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickMsg.ProtoReflect.Descriptor instead.
 func (*KickMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KickMsg) GetUserId() string {
@@ -750,6 +929,20 @@ func (x *KickMsg) GetCopied() bool {
 	return false
 }
 
+func (x *KickMsg) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *KickMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
 // KickAnswer is the reply to the remote sys.kick.
 type KickAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -760,7 +953,7 @@ type KickAnswer struct {
 
 func (x *KickAnswer) Reset() {
 	*x = KickAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +965,7 @@ func (x *KickAnswer) String() string {
 func (*KickAnswer) ProtoMessage() {}
 
 func (x *KickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +978,7 @@ func (x *KickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickAnswer.ProtoReflect.Descriptor instead.
 func (*KickAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *KickAnswer) GetKicked() bool {
@@ -806,7 +999,7 @@ type Doc struct {
 
 func (x *Doc) Reset() {
 	*x = Doc{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +1011,7 @@ func (x *Doc) String() string {
 func (*Doc) ProtoMessage() {}
 
 func (x *Doc) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +1024,7 @@ func (x *Doc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doc.ProtoReflect.Descriptor instead.
 func (*Doc) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Doc) GetDoc() string {
@@ -851,7 +1044,7 @@ type DocMsg struct {
 
 func (x *DocMsg) Reset() {
 	*x = DocMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1056,7 @@ func (x *DocMsg) String() string {
 func (*DocMsg) ProtoMessage() {}
 
 func (x *DocMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1069,7 @@ func (x *DocMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
 func (*DocMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DocMsg) GetGetProtos() bool {
@@ -896,7 +1089,7 @@ type ProtoName struct {
 
 func (x *ProtoName) Reset() {
 	*x = ProtoName{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1101,7 @@ func (x *ProtoName) String() string {
 func (*ProtoName) ProtoMessage() {}
 
 func (x *ProtoName) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1114,7 @@ func (x *ProtoName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
 func (*ProtoName) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProtoName) GetName() string {
@@ -941,7 +1134,7 @@ type ProtoNames struct {
 
 func (x *ProtoNames) Reset() {
 	*x = ProtoNames{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1146,7 @@ func (x *ProtoNames) String() string {
 func (*ProtoNames) ProtoMessage() {}
 
 func (x *ProtoNames) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1159,7 @@ func (x *ProtoNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
 func (*ProtoNames) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProtoNames) GetName() []string {
@@ -986,7 +1179,7 @@ type ProtoDescriptor struct {
 
 func (x *ProtoDescriptor) Reset() {
 	*x = ProtoDescriptor{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1191,7 @@ func (x *ProtoDescriptor) String() string {
 func (*ProtoDescriptor) ProtoMessage() {}
 
 func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1204,7 @@ func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProtoDescriptor) GetDesc() []byte {
@@ -1031,7 +1224,7 @@ type ProtoDescriptors struct {
 
 func (x *ProtoDescriptors) Reset() {
 	*x = ProtoDescriptors{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1236,7 @@ func (x *ProtoDescriptors) String() string {
 func (*ProtoDescriptors) ProtoMessage() {}
 
 func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,12 +1249,289 @@ func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProtoDescriptors) GetDesc() [][]byte {
 	if x != nil {
 		return x.Desc
+	}
+	return nil
+}
+
+// SessionEvents is what a frontend tells of its users' sessions. Events have
+// the numbers first, first+1 and so on, of one run of the frontend.
+type SessionEvents struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         string                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`  // the run
+	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"` // of the first event; without events the number of the next one
+	Events        []*SessionEvent        `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEvents) Reset() {
+	*x = SessionEvents{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEvents) ProtoMessage() {}
+
+func (x *SessionEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEvents.ProtoReflect.Descriptor instead.
+func (*SessionEvents) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SessionEvents) GetNonce() string {
+	if x != nil {
+		return x.Nonce
+	}
+	return ""
+}
+
+func (x *SessionEvents) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *SessionEvents) GetEvents() []*SessionEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// SessionEvent is one change.
+type SessionEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          SessionEvent_Kind      `protobuf:"varint,1,opt,name=kind,proto3,enum=cereus.cluster.v1.SessionEvent_Kind" json:"kind,omitempty"`
+	Session       int64                  `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"` // id
+	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // of Closed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEvent) Reset() {
+	*x = SessionEvent{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEvent) ProtoMessage() {}
+
+func (x *SessionEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
+func (*SessionEvent) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SessionEvent) GetKind() SessionEvent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return SessionEvent_Unknown
+}
+
+func (x *SessionEvent) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *SessionEvent) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *SessionEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SessionsAsk asks a frontend for what was missed.
+type SessionsAsk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         string                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`  // the run that is meant
+	Next          uint64                 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`   // number of the first event that is missed; 0: all sessions are wanted
+	Page          uint32                 `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`   // of the sessions, from 0
+	Pages         uint32                 `protobuf:"varint,4,opt,name=pages,proto3" json:"pages,omitempty"` // as the answer to page 0 had it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsAsk) Reset() {
+	*x = SessionsAsk{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsAsk) ProtoMessage() {}
+
+func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsAsk.ProtoReflect.Descriptor instead.
+func (*SessionsAsk) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SessionsAsk) GetNonce() string {
+	if x != nil {
+		return x.Nonce
+	}
+	return ""
+}
+
+func (x *SessionsAsk) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *SessionsAsk) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *SessionsAsk) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+// SessionsTold answers SessionsAsk.
+type SessionsTold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        *SessionEvents         `protobuf:"bytes,1,opt,name=events,proto3" json:"events,omitempty"`                // what was missed, or its beginning
+	TooOld        bool                   `protobuf:"varint,2,opt,name=too_old,json=tooOld,proto3" json:"too_old,omitempty"` // the events are forgotten: ask for the sessions
+	Pages         uint32                 `protobuf:"varint,3,opt,name=pages,proto3" json:"pages,omitempty"`                 // of the sessions
+	Next          uint64                 `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"`                   // of page 0: number of the first event that the pages may not show
+	Sessions      []*SessionEvent        `protobuf:"bytes,5,rep,name=sessions,proto3" json:"sessions,omitempty"`            // Bound ones: the page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsTold) Reset() {
+	*x = SessionsTold{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsTold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsTold) ProtoMessage() {}
+
+func (x *SessionsTold) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsTold.ProtoReflect.Descriptor instead.
+func (*SessionsTold) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SessionsTold) GetEvents() *SessionEvents {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *SessionsTold) GetTooOld() bool {
+	if x != nil {
+		return x.TooOld
+	}
+	return false
+}
+
+func (x *SessionsTold) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *SessionsTold) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *SessionsTold) GetSessions() []*SessionEvent {
+	if x != nil {
+		return x.Sessions
 	}
 	return nil
 }
@@ -1085,7 +1555,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1567,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1580,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Load) GetId() string {
@@ -1209,12 +1679,14 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
 	"\x05reply\x18\x04 \x01(\tR\x05reply\x12.\n" +
-	"\x04type\x18\x05 \x01(\x0e2\x1a.cereus.cluster.v1.MsgTypeR\x04type\"Z\n" +
+	"\x04type\x18\x05 \x01(\x0e2\x1a.cereus.cluster.v1.MsgTypeR\x04type\"\x8e\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x19\n" +
-	"\achanged\x18\xe8\a \x01(\fR\achanged\"h\n" +
+	"\achanged\x18\xe8\a \x01(\fR\achanged\x12\x17\n" +
+	"\x06writer\x18\xe9\a \x01(\tR\x06writer\x12\x19\n" +
+	"\aversion\x18\xea\a \x01(\x04R\aversion\"h\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12.\n" +
 	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\x12\x18\n" +
@@ -1225,20 +1697,33 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\bmetadata\x18\x03 \x03(\v2&.cereus.cluster.v1.Error.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x01\n" +
 	"\x04Push\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"-\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x19\n" +
+	"\asession\x18\xfc\a \x01(\x03R\asession\"\x81\x02\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
-	"\x03fid\x18\x02 \x01(\tR\x03fid\"O\n" +
+	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
+	"\x05epoch\x18\xe8\a \x01(\x03R\x05epoch\x12\x19\n" +
+	"\asession\x18\xe9\a \x01(\x03R\asession\x12\x13\n" +
+	"\x04base\x18\xea\a \x01(\x03R\x04base\x12\x17\n" +
+	"\x06device\x18\xf2\a \x01(\tR\x06device\x12\x1e\n" +
+	"\n" +
+	"one_device\x18\xf3\a \x01(\bR\toneDevice\x12&\n" +
+	"\x0ereplaced_nonce\x18\xeb\a \x01(\tR\rreplacedNonce\x12*\n" +
+	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\"#\n" +
+	"\vBoundAnswer\x12\x14\n" +
+	"\x05holds\x18\x01 \x01(\bR\x05holds\"\x83\x01\n" +
 	"\aKickMsg\x12\x16\n" +
 	"\x06userId\x18\x01 \x01(\tR\x06userId\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"$\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x17\n" +
+	"\x06reason\x18\xea\a \x01(\tR\x06reason\x12\x19\n" +
+	"\asession\x18\xeb\a \x01(\x03R\asession\"$\n" +
 	"\n" +
 	"KickAnswer\x12\x16\n" +
 	"\x06kicked\x18\x01 \x01(\bR\x06kicked\"\x17\n" +
@@ -1254,7 +1739,33 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x0fProtoDescriptor\x12\x12\n" +
 	"\x04desc\x18\x01 \x01(\fR\x04desc\"&\n" +
 	"\x10ProtoDescriptors\x12\x12\n" +
-	"\x04desc\x18\x01 \x03(\fR\x04desc\"\xdc\x02\n" +
+	"\x04desc\x18\x01 \x03(\fR\x04desc\"t\n" +
+	"\rSessionEvents\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\tR\x05nonce\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x127\n" +
+	"\x06events\x18\x03 \x03(\v2\x1f.cereus.cluster.v1.SessionEventR\x06events\"\xc5\x01\n" +
+	"\fSessionEvent\x128\n" +
+	"\x04kind\x18\x01 \x01(\x0e2$.cereus.cluster.v1.SessionEvent.KindR\x04kind\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x03R\asession\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"7\n" +
+	"\x04Kind\x12\v\n" +
+	"\aUnknown\x10\x00\x12\t\n" +
+	"\x05Bound\x10\x01\x12\v\n" +
+	"\aUnbound\x10\x02\x12\n" +
+	"\n" +
+	"\x06Closed\x10\x03\"a\n" +
+	"\vSessionsAsk\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\tR\x05nonce\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\x04R\x04next\x12\x12\n" +
+	"\x04page\x18\x03 \x01(\rR\x04page\x12\x14\n" +
+	"\x05pages\x18\x04 \x01(\rR\x05pages\"\xc8\x01\n" +
+	"\fSessionsTold\x128\n" +
+	"\x06events\x18\x01 \x01(\v2 .cereus.cluster.v1.SessionEventsR\x06events\x12\x17\n" +
+	"\atoo_old\x18\x02 \x01(\bR\x06tooOld\x12\x14\n" +
+	"\x05pages\x18\x03 \x01(\rR\x05pages\x12\x12\n" +
+	"\x04next\x18\x04 \x01(\x04R\x04next\x12;\n" +
+	"\bsessions\x18\x05 \x03(\v2\x1f.cereus.cluster.v1.SessionEventR\bsessions\"\xdc\x02\n" +
 	"\x04Load\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
@@ -1295,44 +1806,54 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_clusterpb_cluster_proto_rawDescData
 }
 
-var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
-	(*Request)(nil),          // 2: cereus.cluster.v1.Request
-	(*Cancel)(nil),           // 3: cereus.cluster.v1.Cancel
-	(*Msg)(nil),              // 4: cereus.cluster.v1.Msg
-	(*Session)(nil),          // 5: cereus.cluster.v1.Session
-	(*Response)(nil),         // 6: cereus.cluster.v1.Response
-	(*Error)(nil),            // 7: cereus.cluster.v1.Error
-	(*Push)(nil),             // 8: cereus.cluster.v1.Push
-	(*BindMsg)(nil),          // 9: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),          // 10: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 11: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 12: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 13: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 14: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 15: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 16: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 17: cereus.cluster.v1.ProtoDescriptors
-	(*Load)(nil),             // 18: cereus.cluster.v1.Load
-	nil,                      // 19: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 20: cereus.cluster.v1.Load.ValuesEntry
+	(SessionEvent_Kind)(0),   // 2: cereus.cluster.v1.SessionEvent.Kind
+	(*Request)(nil),          // 3: cereus.cluster.v1.Request
+	(*Cancel)(nil),           // 4: cereus.cluster.v1.Cancel
+	(*Msg)(nil),              // 5: cereus.cluster.v1.Msg
+	(*Session)(nil),          // 6: cereus.cluster.v1.Session
+	(*Response)(nil),         // 7: cereus.cluster.v1.Response
+	(*Error)(nil),            // 8: cereus.cluster.v1.Error
+	(*Push)(nil),             // 9: cereus.cluster.v1.Push
+	(*BindMsg)(nil),          // 10: cereus.cluster.v1.BindMsg
+	(*BoundAnswer)(nil),      // 11: cereus.cluster.v1.BoundAnswer
+	(*KickMsg)(nil),          // 12: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 13: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 14: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 15: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 16: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 17: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 18: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 19: cereus.cluster.v1.ProtoDescriptors
+	(*SessionEvents)(nil),    // 20: cereus.cluster.v1.SessionEvents
+	(*SessionEvent)(nil),     // 21: cereus.cluster.v1.SessionEvent
+	(*SessionsAsk)(nil),      // 22: cereus.cluster.v1.SessionsAsk
+	(*SessionsTold)(nil),     // 23: cereus.cluster.v1.SessionsTold
+	(*Load)(nil),             // 24: cereus.cluster.v1.Load
+	nil,                      // 25: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 26: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
-	5,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
-	4,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
+	6,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
+	5,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
-	7,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	19, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	20, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
+	25, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	21, // 6: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
+	2,  // 7: cereus.cluster.v1.SessionEvent.kind:type_name -> cereus.cluster.v1.SessionEvent.Kind
+	20, // 8: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
+	21, // 9: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
+	26, // 10: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_cluster_clusterpb_cluster_proto_init() }
@@ -1345,8 +1866,8 @@ func file_cluster_clusterpb_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   19,
+			NumEnums:      3,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

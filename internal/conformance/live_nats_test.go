@@ -88,7 +88,12 @@ func meaningOf(subject string, data []byte) (string, bool) {
 	case strings.HasSuffix(subject, "/kick"):
 		return textOf(subject, data, &clusterpb.KickMsg{}, nil)
 	case strings.HasSuffix(subject, "/bindings"):
-		return textOf(subject, data, &clusterpb.BindMsg{}, nil)
+		var b clusterpb.BindMsg
+		return textOf(subject, data, &b, func() {
+			uid, fid := b.GetUid(), b.GetFid()
+			proto.Reset(&b)
+			b.Uid, b.Fid = uid, fid
+		})
 	}
 	return "", false
 }

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -79,8 +80,13 @@ type Params struct {
 	Loads      LoadReports            // nil: no server tells its load
 	Loopback   bool                   // a call may be answered by the server that makes it
 	HidePanics func(value any) string // what a caller learns of a panic
-	Log        logrus.FieldLogger
-	Metrics    *metrics.Metrics
+	// Sessions answers servers that watch this frontend's sessions; nil: it does not tell.
+	Sessions func(*clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error)
+	// Heard is told of binds on other frontends (cluster.Bindings.Heard); nil kicks
+	// the user who was bound elsewhere.
+	Heard   func(*clusterpb.BindMsg) (holds bool)
+	Log     logrus.FieldLogger
+	Metrics *metrics.Metrics
 }
 
 // Dispatcher serves messages of clients and requests of servers. Use New.
@@ -93,6 +99,7 @@ type Dispatcher struct {
 	group     *lifecycle.Group
 	clock     clock
 	inFlight  inFlight
+	saves     atomic.Uint64 // versions of what stand-ins saved
 
 	routes     routes
 	targets    *xsync.Map[targetKey, *target]

@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/errs"
+)
+
+// Heard is told of a bind that another server announces, or of a question, and
+// reports whether the user is, as far as is known by now, bound here
+// nevertheless. When it was bound here earlier, the session ends.
+func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
+	b.mu.Lock()
+	e := b.held[m.GetUid()]
+	if e == nil || m.GetSession() != 0 { // a question
+		holds = e != nil && e.session == m.GetSession()
+		b.mu.Unlock()
+		return holds
+	}
+	if m.GetFid() == b.params.Self.ID {
+		b.mu.Unlock()
+		return true
+	}
+	v := b.judgeLocked(e, m)
+	ends := v == yields && !e.binds
+	switch {
+	case ends:
+		if m.GetEpoch() > 0 {
+			e.rev, e.put = 0, "" // the record is the other's
+		}
+		b.dropLocked(m.GetUid(), e)
+	case v == yields:
+		e.rival = math.MaxInt64 // Bound finds it
+	}
+	b.mu.Unlock()
+	if ends {
+		b.end(e.session)
+	}
+	if v == insists {
+		b.group.Go("bindings insist", func(context.Context) {
+			_ = b.params.Announce(b.message(m.GetUid(), e)) // while NATS is away there is nobody to convince
+		})
+	}
+	return v != yields
+}
+
+// ruling is what an announcement means for a binding of the same user.
+type ruling int
+
+const (
+	stays   ruling = iota // it holds, or will know when its owner is done
+	insists               // it holds, and the other one has to hear of it once more
+	yields                // the other one is later
+)
+
+// concurrent is how long after its announcement a binding takes that of another
+// one for simultaneous when neither record says which is later. It is longer
+// than a message takes.
+const concurrent = 500 * time.Millisecond
+
+// judgeLocked compares a binding with another server's. By records, the higher
+// epoch holds; without, what is heard later, and of two at the same time the
+// one of the server with the higher id, so that not both yield.
+func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
+	if m.GetEpoch() > 0 {
+		if r, ok := e.judgeRecord(m.GetEpoch()); ok {
+			return r
+		}
+	}
+	switch {
+	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session:
+		return yields // its record was written, though nobody said so here
+	case m.GetEpoch() == 0 && m.GetBase() > 0 && e.epoch > 0:
+		return laterOf(m.GetBase() >= e.epoch)
+	case e.at.IsZero(): // it will be announced after the other
+		e.passed = true
+		return stays
+	case time.Since(e.at) > concurrent || m.GetFid() > b.params.Self.ID:
+		return yields
+	}
+	return insists
+}
+
+// judgeRecord compares a binding with another one's record, as far as it can be.
+func (e *binding) judgeRecord(epoch int64) (ruling, bool) {
+	switch {
+	case epoch <= e.order():
+		return stays, true
+	case e.busy != nil:
+		e.rival = max(e.rival, epoch)
+		return stays, true
+	}
+	return yields, e.order() > 0
+}
+
+func laterOf(other bool) ruling {
+	if other {
+		return yields
+	}
+	return stays
+}
+
+// tell lets the frontend that had the user before know, until it has heard it or
+// is gone. One that lost its lease meanwhile compares its sessions itself.
+func (b *Bindings) tell(before *Binding, m *clusterpb.BindMsg) {
+	b.group.Go("bindings tell", func(ctx context.Context) {
+		wait := newBackoff(firstTell, lastTell)
+		for {
+			to, ok := b.params.Discovery.Server(before.ServerID)
+			if !ok || to.Nonce != before.Nonce {
+				return
+			}
+			_, err := b.ask(ctx, to, m)
+			if err == nil || errs.CodeOf(err) == errs.CodeNotFound || !present(to) && IsGone(err) {
+				return
+			}
+			if !pause(ctx, wait.NextBackOff()) {
+				return
+			}
+		}
+	})
+}
+
+// How long one attempt to tell takes, and the pauses between them.
+const (
+	tellTimeout = time.Second
+	firstTell   = 20 * time.Millisecond
+	lastTell    = 300 * time.Millisecond
+)
+
+func (b *Bindings) ask(ctx context.Context, to *Server, m *clusterpb.BindMsg) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	return b.params.Ask(ctx, to, m)
+}

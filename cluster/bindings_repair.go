@@ -1,0 +1,228 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+)
+
+const (
+	// mending is how many bindings are compared at the same time.
+	mending = 4 * batchSize
+	// The pauses between attempts of a comparison that etcd does not answer.
+	firstMend = 50 * time.Millisecond
+	lastMend  = 500 * time.Millisecond
+)
+
+// run sees to bindings without a record, to all of them after a gap, and to
+// records without a binding.
+func (b *Bindings) run(ctx context.Context) {
+	wait := newPauses(firstMend, lastMend)
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.wake:
+		case <-again:
+		}
+		again = nil
+		if err := b.mend(ctx); err != nil {
+			again = time.After(wait.after(err))
+			continue
+		}
+		wait.reset()
+	}
+}
+
+// mend goes through the bindings once. After an error it is to be called again.
+func (b *Bindings) mend(ctx context.Context) error {
+	uids, all := b.broken()
+	if len(uids) == 0 && !b.hasOrphans() && !b.away.Load() {
+		return nil
+	}
+	err := b.probe(ctx)
+	if err == nil {
+		b.clearOrphans()
+		err = b.mendAll(ctx, uids)
+	}
+	if err != nil && all {
+		b.mu.Lock()
+		b.all = true
+		b.mu.Unlock()
+	}
+	if errors.Is(err, ErrNotRegistered) && !b.away.Load() {
+		return nil // a gap is told when the server is registered
+	}
+	return err
+}
+
+// broken is whose bindings to look at, and whether that is everybody.
+func (b *Bindings) broken() (uids []string, all bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all, b.all = b.all, false
+	for uid, e := range b.held {
+		if all || e.silent || e.adrift || e.epoch == 0 {
+			uids = append(uids, uid)
+		}
+	}
+	return uids, all
+}
+
+// probe finds out whether etcd answers, so that not every binding has to.
+func (b *Bindings) probe(ctx context.Context) error {
+	kv, err := b.params.Discovery.kv()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	_, err = kv.Get(ctx, bindingsPrefix, clientv3.WithCountOnly())
+	b.away.Store(err != nil)
+	return err
+}
+
+// mendAll is mendOne for all, and the first error.
+func (b *Bindings) mendAll(ctx context.Context, uids []string) error {
+	work := errgroup.Group{}
+	work.SetLimit(mending)
+	for _, uid := range uids {
+		if ctx.Err() != nil || b.away.Load() {
+			break
+		}
+		work.Go(func() error { return b.mendOne(uid) })
+	}
+	if err := work.Wait(); err != nil || !b.away.Load() {
+		return err
+	}
+	return errEtcdAway
+}
+
+// mendOne makes the record of one user right, or ends the session that lost it.
+func (b *Bindings) mendOne(uid string) error {
+	b.mu.Lock()
+	e := b.held[uid]
+	if e == nil || e.busy != nil {
+		b.mu.Unlock() // who is at it sees to it
+		return nil
+	}
+	e.busy = make(chan struct{})
+	b.mu.Unlock()
+	err := b.fence(uid, e)
+	if b.settle(uid, e, err) {
+		b.end(e.session)
+		return nil
+	}
+	if err == nil {
+		b.steady(e)
+		err = b.announceAgain(uid, e)
+	}
+	return err
+}
+
+// settle ends the ownership of a binding that was mended, and reports whether
+// its session is to end.
+func (b *Bindings) settle(uid string, e *binding, err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.dropped {
+		close(e.busy)
+		b.forgetLocked(uid, e)
+		return false
+	}
+	if errors.Is(err, errLost) {
+		close(e.busy)
+		delete(b.held, uid)
+		return true
+	}
+	return b.releaseLocked(uid, e)
+}
+
+// steady notes that the record says what it should.
+func (b *Bindings) steady(e *binding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.adrift = false
+}
+
+// announceAgain announces what could not be when it was bound.
+func (b *Bindings) announceAgain(uid string, e *binding) error {
+	b.mu.Lock()
+	silent := e.silent
+	b.mu.Unlock()
+	if !silent {
+		return nil
+	}
+	if err := b.params.Announce(b.message(uid, e)); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	e.silent = false
+	b.mu.Unlock()
+	return nil
+}
+
+// givenUp asks the frontend that a record names whether it still has the user:
+// errLost when it has. Another error is to be asked again.
+func (b *Bindings) givenUp(uid string, held *Binding) error {
+	owner, ok := b.params.Discovery.Server(held.ServerID)
+	if !ok || !present(owner) || owner.Nonce != held.Nonce {
+		return nil
+	}
+	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Session: held.Session}
+	holds, err := b.ask(b.group.Context(), owner, m)
+	if err == nil && holds {
+		return errLost
+	}
+	return err
+}
+
+func (b *Bindings) hasOrphans() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.orphans) > 0
+}
+
+// clearOrphans tries again to delete what could not be.
+func (b *Bindings) clearOrphans() {
+	b.mu.Lock()
+	if lease, err := b.params.Discovery.lease(); err == nil {
+		maps.DeleteFunc(b.orphans, func(_ string, o orphan) bool { return o.ended(lease) })
+	}
+	orphans := maps.Clone(b.orphans)
+	b.mu.Unlock()
+	for uid, o := range orphans {
+		b.deleteOrphan(uid, o)
+	}
+}
+
+// deleteOrphan deletes a record if it is still the one that is meant. It does
+// not wait.
+func (b *Bindings) deleteOrphan(uid string, o orphan) {
+	key := bindingKey(b.params.Self.Type, uid)
+	ours := clientv3.Compare(clientv3.ModRevision(key), "=", o.rev)
+	if o.rev == 0 {
+		ours = clientv3.Compare(clientv3.Value(key), "=", o.value)
+	}
+	op := clientv3.OpTxn([]clientv3.Cmp{ours}, []clientv3.Op{clientv3.OpDelete(key)}, nil)
+	b.records.submit(key, op, func(r batchResult) {
+		if r.err != nil {
+			b.away.Store(true)
+			signal(b.wake)
+			return
+		}
+		b.note(r.revision)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.orphans[uid] == o {
+			delete(b.orphans, uid)
+		}
+	})
+}
