@@ -101,6 +101,9 @@ func (a *App) describe() *cluster.Server {
 	if a.config.Cluster.Load.Interval > 0 {
 		caps = append(caps, constants.CapLoad)
 	}
+	if a.opts.frontend {
+		caps = append(caps, constants.CapSessions)
+	}
 	host, _ := os.Hostname() // informational: an empty one does no harm
 	return &cluster.Server{
 		ID: cmp.Or(a.opts.id, uuid.NewString()), Type: a.opts.serverType,
@@ -113,7 +116,7 @@ func (a *App) describe() *cluster.Server {
 // build makes the parts that have no module of their own to wait for.
 func (a *App) build() error {
 	if a.self.Frontend {
-		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Log: a.log})
+		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Policy: a.sessionPolicy(), Log: a.log})
 		a.gate = acceptor.NewGate(a.config.Conn.Limits.Connections, a.config.Conn.Limits.PerAddress)
 		for _, build := range a.opts.acceptors {
 			a.acceptors = append(a.acceptors, build(a))
@@ -257,6 +260,16 @@ func (a *App) addModules() {
 	}
 }
 
+func (a *App) sessionPolicy() session.Policy {
+	switch c := a.config.Session; c.Policy {
+	case config.SessionPerDevice:
+		return session.Policy{PerUser: c.PerUser, Device: c.Device}
+	case config.SessionsSeveral:
+		return session.Policy{PerUser: c.PerUser}
+	}
+	return session.Policy{}
+}
+
 // replaced ends the session of a user who logged in again on this frontend
 // (wire.md 10.3 and 10.6).
 func (a *App) replaced(old *session.Session) {
@@ -264,5 +277,5 @@ func (a *App) replaced(old *session.Session) {
 		p.Replace()
 		return
 	}
-	old.Close(agent.ReasonReplaced)
+	old.Close(protocol.ReasonReplaced)
 }

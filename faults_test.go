@@ -111,7 +111,7 @@ func TestS01_SilentConnections(t *testing.T) {
 	t.Logf("%d bytes for both ends of a silent connection", each)
 	require.Less(t, each, int64(24<<10))
 	require.Equal(t, "x", healthy.mustAsk("hall.echo", "x"))
-	counts(t, app, n, "cereus_connections_closed_total", "reason", "handshake")
+	counts(t, app, n, "cereus_connections_closed_total", "reason", "handshake timeout")
 	require.NoError(t, conns[0].SetReadDeadline(time.Now().Add(patience)))
 	_, err := conns[0].Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)

@@ -6,8 +6,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/internal/dispatch"
+	"github.com/cereus-game/cereus/internal/feed"
 )
 
 // joinCluster makes the parts that meet other servers.
@@ -44,9 +46,11 @@ func (a *App) joinCluster() error {
 		a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
 		subjects := newUserSubjects(a.server, a.log)
 		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
-		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique, log: a.log, subjects: subjects}
+		players := presence{self: a.self, client: a.client, unique: a.config.Session.Unique && a.config.Session.Policy != config.SessionsSeveral, log: a.log, subjects: subjects}
 		players.hook(a.pool)
-		a.links = append(a.links, subjects)
+		sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })
+		a.dispatcher.Sessions = sessions.Answer
+		a.links = append(a.links, subjects, sessions)
 		a.discovery.AddListener(subjects)
 	}
 	return nil

@@ -15,12 +15,14 @@ type presence struct {
 	self   *cluster.Server
 	client *cluster.RPCClient
 	unique bool
+	pool   *session.Pool
 	log    logrus.FieldLogger
 	// subjects makes the players reachable for servers that go by their subjects.
 	subjects *userSubjects
 }
 
 func (p *presence) hook(pool *session.Pool) {
+	p.pool = pool
 	p.subjects.hook(pool)
 	if p.unique {
 		pool.OnBind(p.announce)
@@ -29,6 +31,8 @@ func (p *presence) hook(pool *session.Pool) {
 
 // announce ends sessions of the user on other frontends of the type (wire.md
 // 10.6). It is always sent: one here that is replaced says nothing of others.
-func (p *presence) announce(_ context.Context, _ *session.Session, uid string) error {
-	return p.client.AnnounceBind(p.self.Type, &clusterpb.BindMsg{Uid: uid, Fid: p.self.ID})
+func (p *presence) announce(_ context.Context, s *session.Session, uid string) error {
+	return p.client.AnnounceBind(p.self.Type, &clusterpb.BindMsg{
+		Uid: uid, Fid: p.self.ID, Device: p.pool.Device(s), OneDevice: p.pool.Several(),
+	})
 }

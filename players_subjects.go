@@ -152,7 +152,9 @@ func (u *userSubjects) catchUp(s *session.Session) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if found, ok := u.pool.ByUID(uid); !ok || found != s {
+	here := false
+	u.pool.OfUID(uid, func(found *session.Session) { here = here || found == s })
+	if !here {
 		return nil
 	}
 	return u.subscribeLocked(s, uid)

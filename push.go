@@ -46,7 +46,7 @@ func (a *App) PushToGroup(ctx context.Context, p Push, groups *group.Groups, nam
 
 // Kick closes the connections of the users, who are on frontends of the given
 // type (required on a backend; "" on a frontend means its own). Its results are those of Push. The
-// reason reaches clients of this server; those of others are only told to go.
+// reason reaches the clients, "" gives none; a Pitaya frontend only tells them to go.
 func (a *App) Kick(ctx context.Context, frontendType, reason string, uids ...string) (failed []string, err error) {
 	frontendType, err = a.frontendType(frontendType)
 	if err != nil {

@@ -1,8 +1,11 @@
 package cereus
 
 import (
+	"context"
 	"errors"
 
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/internal/feed"
 	"github.com/cereus-game/cereus/session"
 )
 
@@ -22,6 +25,37 @@ func (a *App) OnBound(fn session.BindHook) error {
 			return errors.New("OnBound(nil): pass a function")
 		}
 		a.pool.OnAfterBind(fn)
+		return nil
+	})
+}
+
+// WatchSessions has listener hear of every session that is bound to a uid on a
+// frontend of the type, anywhere in the cluster, and of its end: first of those
+// that are there, then of each change, once and in the order in which it
+// happened on that frontend. What is lost on the way, as when NATS was away, is
+// asked for; when the frontend has forgotten it (it keeps 8,192 events), the
+// listener hears the difference to what it was told: reason session.ReasonMissed.
+// A frontend that is gone for 3 seconds takes its sessions with it: each is
+// heard to close, reason session.ReasonGone. Frontends that are not cereus tell
+// nothing.
+//
+// listener is called one call at a time for each frontend, and for several
+// frontends at once. A slow one delays what it is told, and nobody else. ctx
+// ends at Shutdown. WatchSessions must be called before Start, on any server.
+func (a *App) WatchSessions(frontendType string, listener func(ctx context.Context, e session.Event)) error {
+	switch {
+	case a.discovery == nil:
+		return errors.New("a standalone app has no other servers: use OnBound")
+	case listener == nil || !cluster.ValidServerName(frontendType):
+		return errors.New("WatchSessions needs the type of the frontends and a function")
+	}
+	return a.beforeStart(func() error {
+		w := feed.NewWatch(feed.WatchParams{
+			FrontendType: frontendType, Listener: listener,
+			Hear: a.server.HearSessions, Ask: a.dispatcher.AskSessions, Log: a.log,
+		})
+		a.discovery.AddListener(w)
+		a.links = append(a.links, w)
 		return nil
 	})
 }

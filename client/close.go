@@ -1,8 +1,8 @@
 package client
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/cereus-game/cereus/protocol"
 )
 
 // Reason says why a connection ended.
@@ -28,15 +30,13 @@ const (
 // or for a kick after a write that failed.
 const lastWords = time.Second
 
-// maxKickReason bounds what is kept of a kick's body, in bytes.
-const maxKickReason = 4096
-
 // CloseError says why a connection ended.
 type CloseError struct {
 	Reason     Reason
-	KickReason string // what the server put into its kick, mostly nothing
-	Status     int    // WebSocket close code, 0 when there was none
-	StatusText string // text of the WebSocket close
+	Code       protocol.CloseCode // what the server said it is; 0 when it did not, as over TCP without a kick's reason
+	KickReason string             // what the server put into its kick, mostly nothing
+	Status     int                // WebSocket close code, 0 when there was none
+	StatusText string             // text of the WebSocket close
 
 	cause error
 }
@@ -55,6 +55,18 @@ func (e *CloseError) Error() string {
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()
+}
+
+// Again says whether to come back, by the code that the server gave or else by
+// the reason.
+func (e *CloseError) Again() protocol.Again {
+	switch {
+	case e.Code != 0:
+		return e.Code.Again()
+	case e.Reason == ReasonKicked, e.Reason == ReasonProtocol, e.Reason == ReasonLocal:
+		return protocol.AgainNever
+	}
+	return protocol.AgainAtOnce
 }
 
 // Unwrap is the error of the connection, if there was one.
@@ -115,51 +127,37 @@ func (c *Client) writeFailed(ctx context.Context, err error) {
 }
 
 // kick is a kick that was received; nothing but the server's close follows.
-type kick struct{ reason string }
+type kick struct{ protocol.Kick }
 
-func (c *Client) kicked(reason string) {
-	if c.kick.CompareAndSwap(nil, &kick{reason: reason}) {
+func (k kick) asError() *CloseError {
+	return &CloseError{Reason: ReasonKicked, Code: cmp.Or(k.Code, protocol.CloseKicked), KickReason: k.Kick.Reason}
+}
+
+func (c *Client) kicked(k kick) {
+	if c.kick.CompareAndSwap(nil, &k) {
 		c.group.Go("client.kicked", func(ctx context.Context) {
 			wait := time.NewTimer(lastWords)
 			defer wait.Stop()
 			select {
 			case <-ctx.Done():
 			case <-wait.C:
-				c.end(&CloseError{Reason: ReasonKicked, KickReason: reason})
+				c.end(k.asError())
 			}
 		})
 	}
 }
 
-// parseKick finds the reason in a kick's body: {"reason":"..."}, or plain text.
-func parseKick(body []byte) string {
-	body = body[:min(len(body), maxKickReason)]
-	var said struct {
-		Reason any `json:"reason"`
-	}
-	if json.Unmarshal(body, &said) != nil {
-		return strings.ToValidUTF8(string(body), "\uFFFD")
-	}
-	switch reason := said.Reason.(type) {
-	case nil:
-		return ""
-	case string:
-		return reason
-	default:
-		return fmt.Sprint(reason)
-	}
-}
-
 // explain turns the error that ended reading or writing into a CloseError.
 func (c *Client) explain(err error) *CloseError {
-	e := &CloseError{Reason: ReasonServer, cause: err}
-	if status, ok := errors.AsType[websocket.CloseError](err); ok {
-		e.Status, e.StatusText = int(status.Code), status.Reason
-	}
+	e := &CloseError{Reason: ReasonServer}
 	if k := c.kick.Load(); k != nil {
-		e.Reason, e.KickReason = ReasonKicked, k.reason
+		e = k.asError()
 	} else if isProtocol(err) {
 		e.Reason = ReasonProtocol
+	}
+	e.cause = err
+	if status, ok := errors.AsType[websocket.CloseError](err); ok {
+		e.Status, e.StatusText, e.Code = int(status.Code), status.Reason, protocol.CloseCode(status.Code)
 	}
 	return e
 }

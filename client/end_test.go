@@ -32,6 +32,10 @@ func TestKickIsReported(t *testing.T) {
 				if scheme == "ws" || scheme == "wss" {
 					require.Equal(t, 4001, reason.Status)
 					require.Equal(t, "bye", reason.StatusText)
+					require.Equal(t, protocol.CloseCode(4001), reason.Code, "the close frame is the server's last word")
+				} else {
+					require.Equal(t, protocol.CloseKicked, reason.Code)
+					require.Equal(t, protocol.AgainNever, reason.Again())
 				}
 			})
 		}
@@ -81,7 +85,10 @@ func TestReset(t *testing.T) {
 		p.welcome(protocol.HandshakeResponse{})
 		_ = p.conn.(*net.TCPConn).SetLinger(0)
 	}))
-	require.Equal(t, client.ReasonServer, ended(t, c).Reason)
+	reason := ended(t, c)
+	require.Equal(t, client.ReasonServer, reason.Reason)
+	require.Zero(t, reason.Code)
+	require.Equal(t, protocol.AgainAtOnce, reason.Again())
 }
 
 func TestHeartbeats(t *testing.T) {

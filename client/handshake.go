@@ -70,7 +70,7 @@ func awaitAnswer(t transport) (*opening, error) {
 		case protocol.PacketHandshake:
 			return first, first.answered(body)
 		case protocol.PacketKick:
-			return nil, &CloseError{Reason: ReasonKicked, KickReason: parseKick(body)}
+			return nil, kick{protocol.ParseKick(body)}.asError()
 		case protocol.PacketData:
 			if size += len(body); size > maxEarly {
 				return nil, errors.New("no handshake answer, but more than a megabyte of other data")

@@ -43,7 +43,7 @@ func (c *Client) readPacket() error {
 	case protocol.PacketData:
 		err = c.receive(body)
 	case protocol.PacketKick:
-		c.kicked(parseKick(body))
+		c.kicked(kick{protocol.ParseKick(body)})
 	}
 	c.alive.Store(now())
 	return err

@@ -20,7 +20,7 @@ func (c *RPCClient) PushToUser(frontendType, uid string, push *clusterpb.Push) e
 		return err
 	}
 	if push.GetUid() == "" {
-		push = &clusterpb.Push{Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied()}
+		push = &clusterpb.Push{Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied(), Session: push.GetSession()}
 	}
 	return c.send(c.subjects.userPush(frontendType, uid), push)
 }
@@ -33,7 +33,7 @@ func (c *RPCClient) KickUser(frontendType, uid string, kick *clusterpb.KickMsg) 
 		return err
 	}
 	if kick.GetUserId() == "" {
-		kick = &clusterpb.KickMsg{UserId: uid, Copied: kick.GetCopied()}
+		kick = &clusterpb.KickMsg{UserId: uid, Copied: kick.GetCopied(), Reason: kick.GetReason(), Session: kick.GetSession()}
 	}
 	return c.send(c.subjects.userKick(frontendType, uid), kick)
 }

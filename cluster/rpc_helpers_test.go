@@ -124,10 +124,10 @@ func (r *recordedUsers) HandlePush(push *clusterpb.Push) {
 	r.pushes = append(r.pushes, push)
 }
 
-func (r *recordedUsers) HandleKick(uid string) {
+func (r *recordedUsers) HandleKick(kick *clusterpb.KickMsg) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kicks = append(r.kicks, uid)
+	r.kicks = append(r.kicks, kick.GetUids()...)
 }
 
 func (r *recordedUsers) HandleBind(bind *clusterpb.BindMsg) {

@@ -27,8 +27,8 @@ type RequestHandler interface {
 type UserHandler interface {
 	// HandlePush delivers a push to one user.
 	HandlePush(push *clusterpb.Push)
-	// HandleKick closes the connection of a user.
-	HandleKick(uid string)
+	// HandleKick closes the connections of users, who are named in kick.Uids only.
+	HandleKick(kick *clusterpb.KickMsg)
 	// HandleBind tells that another frontend has bound a user.
 	HandleBind(bind *clusterpb.BindMsg)
 }

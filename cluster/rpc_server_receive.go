@@ -68,13 +68,10 @@ func (s *RPCServer) receiveKick(m message) {
 	if !s.decode(m.data, &kick) || kick.GetCopied() {
 		return
 	}
-	uids := kick.GetUids()
 	if uid := kick.GetUserId(); uid != "" {
-		uids = append(uids, uid)
+		kick.Uids = append(kick.Uids, uid)
 	}
-	for _, uid := range uids {
-		s.guard("kick", func() { s.users.HandleKick(uid) })
-	}
+	s.guard("kick", func() { s.users.HandleKick(&kick) })
 }
 
 func (s *RPCServer) receiveBind(m message) {

@@ -120,7 +120,7 @@ func TestN19_HandlersPanic(t *testing.T) {
 type panickingUsers struct{}
 
 func (panickingUsers) HandlePush(*clusterpb.Push)    { panic("push") }
-func (panickingUsers) HandleKick(string)             { panic("kick") }
+func (panickingUsers) HandleKick(*clusterpb.KickMsg) { panic("kick") }
 func (panickingUsers) HandleBind(*clusterpb.BindMsg) { panic("bind") }
 
 func TestServeInOrderOfArrival(t *testing.T) {

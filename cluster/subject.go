@@ -47,6 +47,10 @@ func (s subjects) cancel(serverType, id string) string {
 
 func (s subjects) kickAll(frontendType string) string { return s.prefix + "x/kick/" + frontendType }
 
+func (s subjects) sessions(frontendType, id string) string {
+	return s.prefix + "x/sessions/" + frontendType + "/" + id
+}
+
 func (s subjects) load() string { return s.prefix + "x/load" }
 
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects

@@ -79,9 +79,19 @@ type AgentBuffer struct {
 	ConnTimeout time.Duration `key:"conntimeout" default:"5s" pitaya:"10s" validate:"gte=1ms" doc:"write deadline of a connection; one that takes longer is closed"`
 }
 
+// Values of Session.Policy.
+const (
+	SessionPerUser   = "user"
+	SessionPerDevice = "device"
+	SessionsSeveral  = "several"
+)
+
 // Session is what holds for players.
 type Session struct {
-	Unique bool `key:"unique" default:"true" doc:"a uid has one session in the cluster: a new one kicks the old"`
+	Unique  bool   `key:"unique" default:"true" doc:"a uid has one session in the cluster: a new one kicks the old"`
+	Policy  string `key:"policy" default:"user" validate:"oneof=user device several" doc:"how many sessions a uid has: one (user), one per device (device), or up to session.peruser on each frontend (several)"`
+	PerUser int    `key:"peruser" default:"8" validate:"gte=2,lte=1000" doc:"most sessions of a uid on a frontend, with session.policy device or several; one more ends the oldest"`
+	Device  string `key:"device" default:"device" validate:"required" doc:"key of the handshake's user data that names the client's device, with session.policy device"`
 }
 
 // Acceptor is what holds for every listening socket.

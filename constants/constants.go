@@ -56,6 +56,8 @@ const (
 	CapCancel = "cancel"
 	// CapLoad: the server tells the cluster its load at an interval.
 	CapLoad = "load"
+	// CapSessions: the frontend tells what happens to its sessions.
+	CapSessions = "sessions"
 )
 
 // ReasonSlow closes a connection that does not take what it is sent.

@@ -62,6 +62,14 @@ func (s *Session) guard(message string, fn func()) {
 	fn()
 }
 
+// Ended is why the session was closed, the reason of Close. It reports false
+// while the session is open.
+func (s *Session) Ended() (reason string, closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason, s.closed
+}
+
 func (s *Session) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -11,9 +12,10 @@ import (
 
 // PoolParams configure a [Pool]. The zero value works.
 type PoolParams struct {
-	// Replaced is called with the local session that lost its uid to a newer one,
+	// Replaced is called with a local session that lost its uid to a newer one,
 	// after the newer one can be found. It should kick the old one.
 	Replaced func(old *Session)
+	Policy   Policy
 	Log      logrus.FieldLogger
 }
 
@@ -21,9 +23,10 @@ type PoolParams struct {
 // use; looking up takes no lock that others hold. Use [NewPool].
 type Pool struct {
 	replaced func(old *Session)
+	policy   Policy
 	log      logrus.FieldLogger
 	byID     *xsync.Map[int64, *Session]
-	byUID    *xsync.Map[string, *Session]
+	byUID    *xsync.Map[string, seats]
 	count    atomic.Int64
 	lastID   atomic.Int64
 
@@ -34,8 +37,8 @@ type Pool struct {
 // NewPool returns an empty pool.
 func NewPool(p PoolParams) *Pool {
 	pool := &Pool{
-		replaced: p.Replaced, log: p.Log,
-		byID: xsync.NewMap[int64, *Session](), byUID: xsync.NewMap[string, *Session](),
+		replaced: p.Replaced, policy: p.Policy, log: p.Log,
+		byID: xsync.NewMap[int64, *Session](), byUID: xsync.NewMap[string, seats](),
 	}
 	pool.hooks.Store(&poolHooks{})
 	return pool
@@ -83,19 +86,41 @@ func (p *Pool) ByID(id int64) (*Session, bool) {
 	return s, true
 }
 
-// ByUID returns the open session that is bound to uid.
+// ByUID returns the open session that is bound to uid, of several the newest.
 func (p *Pool) ByUID(uid string) (*Session, bool) {
-	s, ok := p.byUID.Load(uid)
-	if !ok || s.isClosed() {
+	t, ok := p.byUID.Load(uid)
+	if !ok {
 		return nil, false
 	}
-	return s, true
+	if !t.newest.isClosed() {
+		return t.newest, true
+	}
+	for _, s := range slices.Backward(t.older) {
+		if !s.isClosed() {
+			return s, true
+		}
+	}
+	return nil, false
 }
+
+// OfUID calls fn for the sessions that are bound to uid, oldest first. Closed
+// ones are there for a moment longer.
+func (p *Pool) OfUID(uid string, fn func(*Session)) {
+	t, _ := p.byUID.Load(uid)
+	t.each(fn)
+}
+
+// Several reports whether the pool's policy lets a uid have more than one session.
+func (p *Pool) Several() bool { return p.policy.several() }
+
+// Device names the device of a session as the pool's policy counts devices; ""
+// when it does not, or when the client did not tell.
+func (p *Pool) Device(s *Session) string { return p.policy.device(s) }
 
 // Count is the number of sessions.
 func (p *Pool) Count() int { return int(p.count.Load()) }
 
-// CountBound is the number of sessions that have a uid.
+// CountBound is the number of users who have a session.
 func (p *Pool) CountBound() int { return p.byUID.Size() }
 
 // Each calls fn for the sessions until fn returns false. Sessions that come or
@@ -104,19 +129,41 @@ func (p *Pool) Each(fn func(*Session) bool) {
 	p.byID.Range(func(_ int64, s *Session) bool { return s.isClosed() || fn(s) })
 }
 
+// EachBound calls fn for the sessions that can be found by a uid, as Each does.
+func (p *Pool) EachBound(fn func(uid string, s *Session)) {
+	p.byUID.Range(func(uid string, t seats) bool {
+		t.each(func(s *Session) { fn(uid, s) })
+		return true
+	})
+}
+
 // forget clears the maps of what is still the session's own.
 func (p *Pool) forget(s *Session, uid string) {
 	if deleteOwn(p.byID, s.id, s) {
 		p.count.Add(-1)
 	}
 	if uid != "" {
-		deleteOwn(p.byUID, uid, s)
+		p.unseat(uid, s)
 	}
 }
 
-// deleteOwn removes the key if it still leads to s, and reports that.
-func deleteOwn[K comparable](m *xsync.Map[K, *Session], key K, s *Session) (gone bool) {
-	m.Compute(key, func(old *Session, loaded bool) (*Session, xsync.ComputeOp) {
+// unseat takes s out of the index by uid, if it is still there.
+func (p *Pool) unseat(uid string, s *Session) {
+	p.byUID.Compute(uid, func(was seats, _ bool) (seats, xsync.ComputeOp) {
+		now, changed := was.without(s)
+		switch {
+		case !changed:
+			return was, xsync.CancelOp
+		case now.newest == nil:
+			return now, xsync.DeleteOp
+		}
+		return now, xsync.UpdateOp
+	})
+}
+
+// deleteOwn removes the id if it still leads to s, and reports that.
+func deleteOwn(m *xsync.Map[int64, *Session], id int64, s *Session) (gone bool) {
+	m.Compute(id, func(old *Session, loaded bool) (*Session, xsync.ComputeOp) {
 		gone = loaded && old == s
 		if gone {
 			return nil, xsync.DeleteOp

@@ -51,10 +51,10 @@ func (p *Pool) addHook(change func(*poolHooks)) {
 }
 
 // Bind binds a session of this pool to uid (wire.md 10.3): bind hooks, then the
-// index by uid, which takes the uid from a session that had it here, then
-// PoolParams.Replaced with that one, then the after-bind hooks. Of two Binds of
-// one session one gets [errs.ErrAlreadyBound]; of two sessions with one uid the
-// later one has it. A session that leaves the pool meanwhile gives
+// index by uid, which takes the uid from those sessions that the policy leaves no
+// place, then PoolParams.Replaced with each of them, then the after-bind hooks.
+// Of two Binds of one session one gets [errs.ErrAlreadyBound]; of two sessions
+// with one uid, of which there may be one, the later one has it. A session that leaves the pool meanwhile gives
 // [errs.ErrClosed]. After any error the session has no uid.
 func (p *Pool) Bind(ctx context.Context, s *Session, uid string) error {
 	if err := CheckUID(uid); err != nil {
@@ -70,7 +70,7 @@ func (p *Pool) Bind(ctx context.Context, s *Session, uid string) error {
 	if err == nil {
 		err = errs.ErrClosed
 	}
-	deleteOwn(p.byUID, uid, s)
+	p.unseat(uid, s)
 	p.runUnbind(context.WithoutCancel(ctx), s, uid)
 	s.endBind("")
 	return err
@@ -81,31 +81,29 @@ func (p *Pool) bind(ctx context.Context, s *Session, uid string) error {
 	if err := runBind(ctx, hooks.bind, s, uid); err != nil {
 		return err
 	}
-	old, err := p.index(s, uid)
+	gone, err := p.index(s, uid)
 	if err != nil {
 		return err
 	}
-	if old != nil && p.replaced != nil {
-		s.guard("replaced callback panicked", func() { p.replaced(old) })
+	if p.replaced != nil {
+		gone.each(func(old *Session) { s.guard("replaced callback panicked", func() { p.replaced(old) }) })
 	}
 	return runBind(ctx, hooks.afterBind, s, uid)
 }
 
-// index makes s the session of uid and returns the one that was.
-func (p *Pool) index(s *Session, uid string) (old *Session, err error) {
-	p.byUID.Compute(uid, func(was *Session, loaded bool) (*Session, xsync.ComputeOp) {
+// index makes s a session of uid and returns those that are not any more.
+func (p *Pool) index(s *Session, uid string) (gone seats, err error) {
+	p.byUID.Compute(uid, func(was seats, _ bool) (now seats, _ xsync.ComputeOp) {
 		// Inside the bucket's lock: a Close that comes later waits for it and then
 		// finds s here; one that came before makes commitBind refuse.
 		if !s.commitBind(p, uid) {
 			err = errs.ErrClosed
 			return was, xsync.CancelOp
 		}
-		if loaded && was != s {
-			old = was
-		}
-		return s, xsync.UpdateOp
+		now, gone = p.policy.add(was, s)
+		return now, xsync.UpdateOp
 	})
-	return old, err
+	return gone, err
 }
 
 // Unbind takes the uid of a session of this pool away and calls the unbind
@@ -115,7 +113,7 @@ func (p *Pool) Unbind(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	deleteOwn(p.byUID, uid, s)
+	p.unseat(uid, s)
 	p.runUnbind(ctx, s, uid)
 	s.endBind("")
 	return nil

@@ -102,6 +102,16 @@ func (s *Session) UID() string {
 	return s.uid
 }
 
+// InFlight are the routes of the client's messages that wait, run or were
+// forwarded and have no outcome yet, in no particular order; with the caller's own
+// where a handler asks. On a backend there are none.
+func (s *Session) InFlight() []string {
+	if e, ok := s.entity.(interface{ InFlight() []string }); ok {
+		return e.InFlight()
+	}
+	return nil
+}
+
 // Push sends v to the client under route. v goes through the app's serializer,
 // []byte as it is. nil means accepted, not received. [errs.ErrClosed] when the
 // session is closed; from a backend the session must be bound, else

@@ -33,6 +33,26 @@ export const Code = Object.freeze({
   TIMEOUT: 'PIT-504', // no answer in time
 });
 
+/**
+ * Why a server closes a connection. 4000 to 4099 mean: come back later; 4200 to 4299 and 1002: do not; else: at once.
+ * @readonly
+ * @enum {number}
+ */
+export const Close = Object.freeze({
+  DONE: 1000,
+  SHUTDOWN: 1001,
+  PROTOCOL: 1002,
+  SLOW: 4000,
+  FLOOD: 4001,
+  HANDSHAKE_TIMEOUT: 4002,
+  TIMEOUT: 4100,
+  MOVED: 4101,
+  PAUSED: 4102,
+  KICKED: 4200,
+  REPLACED: 4201,
+  HANDSHAKE_REFUSED: 4202,
+});
+
 /** Largest body of one packet, in bytes. */
 export const MAX_PACKET_BODY = 0xffffff;
 
@@ -110,6 +130,7 @@ const EMPTY = new Uint8Array(0);
 /**
  * @typedef {object} CloseEvent
  * @property {string} reason
+ * @property {number} [code] what the server said it is, see Close; absent when it said nothing
  * @property {boolean} reconnecting whether the client is going to connect again by itself
  * @property {CereusError} [error] why, when it was not `close()`
  */
@@ -117,6 +138,7 @@ const EMPTY = new Uint8Array(0);
 /**
  * @typedef {object} KickEvent
  * @property {string} reason empty when the server gave none
+ * @property {number} [code] see Close
  * @property {Uint8Array} data the body of the kick packet
  */
 
@@ -477,13 +499,22 @@ function readHandshake(bytes) {
 /** @param {Uint8Array} data @returns {KickEvent} */
 function readKick(data) {
   let reason = '';
+  let code;
   try {
     const body = JSON.parse(text.decode(data));
     if (typeof body?.reason === 'string') reason = body.reason;
+    if (Number.isInteger(body?.code)) code = body.code;
   } catch {
     // Pitaya's kicks are empty; what cannot be read is left to the listener in data.
   }
-  return { reason, data };
+  return code === undefined ? { reason, data } : { reason, code, data };
+}
+
+/** @param {number | undefined} code @returns {'at once' | 'later' | 'never'} whether a client may come back */
+export function comeBack(code = 0) {
+  if ((code >= 4000 && code < 4100) || code === 1013) return 'later';
+  if ((code >= 4200 && code < 4300) || code === 1002 || code === 1003 || (code >= 1007 && code <= 1010)) return 'never';
+  return 'at once';
 }
 
 // ---- the client ----
@@ -823,7 +854,8 @@ export class Client {
       case PacketType.KICK:
         connection.deaf = true;
         return this.#later(connection, () => {
-          this.#lose(connection, { reason: 'kicked', kick: readKick(body), final: true });
+          const kick = readKick(body);
+          this.#lose(connection, { reason: 'kicked', code: kick.code, kick, final: true });
         });
       case PacketType.HANDSHAKE:
         return this.#later(connection, () => this.#handshake(connection, body));
@@ -861,17 +893,20 @@ export class Client {
     const why = event?.reason || (event?.code ? `code ${event.code}` : '');
     const what = connection.greeted ? 'connection lost' : 'could not connect';
     const code = connection.greeted ? Code.CLOSED : Code.UNAVAILABLE;
+    const said = connection.greeted && Number.isInteger(event?.code) && event.code !== 1005 && event.code !== 1006 ? event.code : undefined;
     this.#later(connection, () => {
-      this.#lose(connection, { error: new CereusError(code, why ? `${what} (${why})` : what) });
+      this.#lose(connection, {
+        error: new CereusError(code, why ? `${what} (${why})` : what), code: said, final: comeBack(said) === 'never',
+      });
     });
   }
 
   /**
    * The one end of every connection, and of waiting for one.
    * @param {Connection | null} connection
-   * @param {{ error?: CereusError, reason?: string, kick?: KickEvent, final?: boolean }} end
+   * @param {{ error?: CereusError, reason?: string, code?: number, kick?: KickEvent, final?: boolean }} end
    */
-  #lose(connection, { error, reason = error?.message ?? '', kick, final = false }) {
+  #lose(connection, { error, reason = error?.message ?? '', code, kick, final = false }) {
     if (connection?.over || connection !== this.#connection) return;
     connection?.release();
     clearTimeout(this.#retryTimer);
@@ -879,7 +914,7 @@ export class Client {
     if (connection?.greeted && Date.now() - connection.openedAt > STABLE_MS) this.#failures = 0;
     const again = !final && this.#comesBack(connection);
     this.#state = again ? 'reconnecting' : 'closed';
-    if (again) this.#retryTimer = setTimeout(() => this.#dial(), this.#wait());
+    if (again) this.#retryTimer = setTimeout(() => this.#dial(), this.#wait(comeBack(code) === 'later'));
     const opening = this.#opening;
     if (!again) this.#opening = null;
     this.#rejectAll(error, reason);
@@ -887,7 +922,11 @@ export class Client {
     if (kick) this.#emit('kick', kick);
     if (error) this.#emit('error', error);
     this.#announce();
-    this.#emit('close', error ? { reason, reconnecting: again, error } : { reason, reconnecting: again });
+    /** @type {CloseEvent} */
+    const event = { reason, reconnecting: again };
+    if (code !== undefined) event.code = code;
+    if (error) event.error = error;
+    this.#emit('close', event);
   }
 
   /** @param {Connection | null} connection */
@@ -896,10 +935,15 @@ export class Client {
     return this.#failures < this.#reconnect.attempts;
   }
 
-  /** The next wait, in milliseconds: twice as long with every failure, and between half and all of that. */
-  #wait() {
+  /**
+   * The next wait, in milliseconds: twice as long with every failure, and between half and all of that.
+   * A server that has too much to do, or sent this client away for doing too much, gets the longest.
+   * @param {boolean} later
+   */
+  #wait(later) {
     const { min, max } = /** @type {Required<ReconnectOptions>} */ (this.#reconnect);
-    const most = Math.min(max, min * 2 ** this.#failures++);
+    const most = later ? max : Math.min(max, min * 2 ** this.#failures);
+    this.#failures++;
     return most * (0.5 + Math.random() / 2);
   }
 

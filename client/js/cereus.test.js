@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { afterEach, mock, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { CereusError, Client, Code, Dictionary, MessageType, PacketType, encodePacket } from './cereus.js';
+import { CereusError, Client, Code, Dictionary, MessageType, PacketType, comeBack, encodePacket } from './cereus.js';
 import { data, fakeServer, push, response, zlibPush, zlibResponse } from './testing/server.js';
 import { WebSocketClient } from './testing/websocket.js';
 
@@ -269,6 +269,25 @@ test('kick: the reason, pending requests, no reconnect', async () => {
   const again = event(c, 'kick');
   server.peers[1].kick();
   assert.deepEqual((await again).reason, '');
+});
+
+test('the code of a close says whether to come back', async () => {
+  for (const [code, reconnecting] of [[1001, true], [4000, true], [4101, true], [4201, false], [1002, false]]) {
+    const { c, peer, states } = await pair({ reconnect: { min: 1, max: 1 } });
+    const closed = event(c, 'close');
+    peer.socket.close(code, 'why');
+    const end = await closed;
+    assert.deepEqual([end.code, end.reconnecting], [code, reconnecting]);
+    if (reconnecting) await until('it', () => states.at(-1) === 'open');
+    c.close();
+  }
+  const { c, peer } = await pair({ reconnect: false });
+  const kicked = event(c, 'kick');
+  const closed = event(c, 'close');
+  peer.kick({ reason: 'banned', code: 4200 });
+  assert.equal((await kicked).code, 4200);
+  assert.deepEqual(await closed, { reason: 'kicked', reconnecting: false, code: 4200 });
+  assert.deepEqual([4000, 4100, 4200, 1001, undefined].map(comeBack), ['later', 'at once', 'never', 'at once', 'at once']);
 });
 
 test('reconnect: state, pending requests, pushes on the new connection', async () => {

@@ -127,6 +127,58 @@ func (MsgType) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{1}
 }
 
+type SessionEvent_Kind int32
+
+const (
+	SessionEvent_Unknown SessionEvent_Kind = 0
+	SessionEvent_Bound   SessionEvent_Kind = 1
+	SessionEvent_Unbound SessionEvent_Kind = 2
+	SessionEvent_Closed  SessionEvent_Kind = 3
+)
+
+// Enum value maps for SessionEvent_Kind.
+var (
+	SessionEvent_Kind_name = map[int32]string{
+		0: "Unknown",
+		1: "Bound",
+		2: "Unbound",
+		3: "Closed",
+	}
+	SessionEvent_Kind_value = map[string]int32{
+		"Unknown": 0,
+		"Bound":   1,
+		"Unbound": 2,
+		"Closed":  3,
+	}
+)
+
+func (x SessionEvent_Kind) Enum() *SessionEvent_Kind {
+	p := new(SessionEvent_Kind)
+	*p = x
+	return p
+}
+
+func (x SessionEvent_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionEvent_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_cluster_clusterpb_cluster_proto_enumTypes[2].Descriptor()
+}
+
+func (SessionEvent_Kind) Type() protoreflect.EnumType {
+	return &file_cluster_clusterpb_cluster_proto_enumTypes[2]
+}
+
+func (x SessionEvent_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionEvent_Kind.Descriptor instead.
+func (SessionEvent_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17, 0}
+}
+
 // Request asks a server to run a handler or a remote.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -565,8 +617,9 @@ type Push struct {
 	Route         string                 `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several receivers, towards cereus frontends
-	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`        // several receivers, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`   // cereus frontends have had it on a subject of their own
+	Session       int64                  `protobuf:"varint,1020,opt,name=session,proto3" json:"session,omitempty"` // only this session of uid, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -636,11 +689,20 @@ func (x *Push) GetCopied() bool {
 	return false
 }
 
+func (x *Push) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
 // BindMsg announces that frontend fid now holds the session of uid.
 type BindMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Fid           string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
+	Device        string                 `protobuf:"bytes,1000,opt,name=device,proto3" json:"device,omitempty"` // only sessions of the user on this device end; one_device says that it counts
+	OneDevice     bool                   `protobuf:"varint,1001,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -689,12 +751,28 @@ func (x *BindMsg) GetFid() string {
 	return ""
 }
 
+func (x *BindMsg) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *BindMsg) GetOneDevice() bool {
+	if x != nil {
+		return x.OneDevice
+	}
+	return false
+}
+
 // KickMsg asks the frontend to end the session of a user.
 type KickMsg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=userId,proto3" json:"userId,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`      // several users, towards cereus frontends
-	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"` // cereus frontends have had it on a subject of their own
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`        // several users, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`   // cereus frontends have had it on a subject of their own
+	Reason        string                 `protobuf:"bytes,1002,opt,name=reason,proto3" json:"reason,omitempty"`    // what the clients are told
+	Session       int64                  `protobuf:"varint,1003,opt,name=session,proto3" json:"session,omitempty"` // only this session of the user, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,6 +826,20 @@ func (x *KickMsg) GetCopied() bool {
 		return x.Copied
 	}
 	return false
+}
+
+func (x *KickMsg) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *KickMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
 }
 
 // KickAnswer is the reply to the remote sys.kick.
@@ -1066,6 +1158,283 @@ func (x *ProtoDescriptors) GetDesc() [][]byte {
 	return nil
 }
 
+// SessionEvents is what a frontend tells of its users' sessions. Events have
+// the numbers first, first+1 and so on, of one run of the frontend.
+type SessionEvents struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         string                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`  // the run
+	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"` // of the first event; without events the number of the next one
+	Events        []*SessionEvent        `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEvents) Reset() {
+	*x = SessionEvents{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEvents) ProtoMessage() {}
+
+func (x *SessionEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEvents.ProtoReflect.Descriptor instead.
+func (*SessionEvents) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SessionEvents) GetNonce() string {
+	if x != nil {
+		return x.Nonce
+	}
+	return ""
+}
+
+func (x *SessionEvents) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *SessionEvents) GetEvents() []*SessionEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// SessionEvent is one change.
+type SessionEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          SessionEvent_Kind      `protobuf:"varint,1,opt,name=kind,proto3,enum=cereus.cluster.v1.SessionEvent_Kind" json:"kind,omitempty"`
+	Session       int64                  `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"` // id
+	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // of Closed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEvent) Reset() {
+	*x = SessionEvent{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEvent) ProtoMessage() {}
+
+func (x *SessionEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
+func (*SessionEvent) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SessionEvent) GetKind() SessionEvent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return SessionEvent_Unknown
+}
+
+func (x *SessionEvent) GetSession() int64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *SessionEvent) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *SessionEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SessionsAsk asks a frontend for what was missed.
+type SessionsAsk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         string                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`  // the run that is meant
+	Next          uint64                 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`   // number of the first event that is missed; 0: all sessions are wanted
+	Page          uint32                 `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`   // of the sessions, from 0
+	Pages         uint32                 `protobuf:"varint,4,opt,name=pages,proto3" json:"pages,omitempty"` // as the answer to page 0 had it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsAsk) Reset() {
+	*x = SessionsAsk{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsAsk) ProtoMessage() {}
+
+func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsAsk.ProtoReflect.Descriptor instead.
+func (*SessionsAsk) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SessionsAsk) GetNonce() string {
+	if x != nil {
+		return x.Nonce
+	}
+	return ""
+}
+
+func (x *SessionsAsk) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *SessionsAsk) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *SessionsAsk) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+// SessionsTold answers SessionsAsk.
+type SessionsTold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        *SessionEvents         `protobuf:"bytes,1,opt,name=events,proto3" json:"events,omitempty"`                // what was missed, or its beginning
+	TooOld        bool                   `protobuf:"varint,2,opt,name=too_old,json=tooOld,proto3" json:"too_old,omitempty"` // the events are forgotten: ask for the sessions
+	Pages         uint32                 `protobuf:"varint,3,opt,name=pages,proto3" json:"pages,omitempty"`                 // of the sessions
+	Next          uint64                 `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"`                   // of page 0: number of the first event that the pages may not show
+	Sessions      []*SessionEvent        `protobuf:"bytes,5,rep,name=sessions,proto3" json:"sessions,omitempty"`            // Bound ones: the page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsTold) Reset() {
+	*x = SessionsTold{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsTold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsTold) ProtoMessage() {}
+
+func (x *SessionsTold) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsTold.ProtoReflect.Descriptor instead.
+func (*SessionsTold) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SessionsTold) GetEvents() *SessionEvents {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *SessionsTold) GetTooOld() bool {
+	if x != nil {
+		return x.TooOld
+	}
+	return false
+}
+
+func (x *SessionsTold) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *SessionsTold) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *SessionsTold) GetSessions() []*SessionEvent {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
 // Load is what a server tells the others of its load, on a subject of ours.
 type Load struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1085,7 +1454,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1466,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1479,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Load) GetId() string {
@@ -1225,20 +1594,26 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\bmetadata\x18\x03 \x03(\v2&.cereus.cluster.v1.Error.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x01\n" +
 	"\x04Push\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"-\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x19\n" +
+	"\asession\x18\xfc\a \x01(\x03R\asession\"f\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
-	"\x03fid\x18\x02 \x01(\tR\x03fid\"O\n" +
+	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x17\n" +
+	"\x06device\x18\xe8\a \x01(\tR\x06device\x12\x1e\n" +
+	"\n" +
+	"one_device\x18\xe9\a \x01(\bR\toneDevice\"\x83\x01\n" +
 	"\aKickMsg\x12\x16\n" +
 	"\x06userId\x18\x01 \x01(\tR\x06userId\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"$\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x17\n" +
+	"\x06reason\x18\xea\a \x01(\tR\x06reason\x12\x19\n" +
+	"\asession\x18\xeb\a \x01(\x03R\asession\"$\n" +
 	"\n" +
 	"KickAnswer\x12\x16\n" +
 	"\x06kicked\x18\x01 \x01(\bR\x06kicked\"\x17\n" +
@@ -1254,7 +1629,33 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x0fProtoDescriptor\x12\x12\n" +
 	"\x04desc\x18\x01 \x01(\fR\x04desc\"&\n" +
 	"\x10ProtoDescriptors\x12\x12\n" +
-	"\x04desc\x18\x01 \x03(\fR\x04desc\"\xdc\x02\n" +
+	"\x04desc\x18\x01 \x03(\fR\x04desc\"t\n" +
+	"\rSessionEvents\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\tR\x05nonce\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x127\n" +
+	"\x06events\x18\x03 \x03(\v2\x1f.cereus.cluster.v1.SessionEventR\x06events\"\xc5\x01\n" +
+	"\fSessionEvent\x128\n" +
+	"\x04kind\x18\x01 \x01(\x0e2$.cereus.cluster.v1.SessionEvent.KindR\x04kind\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x03R\asession\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"7\n" +
+	"\x04Kind\x12\v\n" +
+	"\aUnknown\x10\x00\x12\t\n" +
+	"\x05Bound\x10\x01\x12\v\n" +
+	"\aUnbound\x10\x02\x12\n" +
+	"\n" +
+	"\x06Closed\x10\x03\"a\n" +
+	"\vSessionsAsk\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\tR\x05nonce\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\x04R\x04next\x12\x12\n" +
+	"\x04page\x18\x03 \x01(\rR\x04page\x12\x14\n" +
+	"\x05pages\x18\x04 \x01(\rR\x05pages\"\xc8\x01\n" +
+	"\fSessionsTold\x128\n" +
+	"\x06events\x18\x01 \x01(\v2 .cereus.cluster.v1.SessionEventsR\x06events\x12\x17\n" +
+	"\atoo_old\x18\x02 \x01(\bR\x06tooOld\x12\x14\n" +
+	"\x05pages\x18\x03 \x01(\rR\x05pages\x12\x12\n" +
+	"\x04next\x18\x04 \x01(\x04R\x04next\x12;\n" +
+	"\bsessions\x18\x05 \x03(\v2\x1f.cereus.cluster.v1.SessionEventR\bsessions\"\xdc\x02\n" +
 	"\x04Load\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
@@ -1295,44 +1696,53 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_clusterpb_cluster_proto_rawDescData
 }
 
-var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
-	(*Request)(nil),          // 2: cereus.cluster.v1.Request
-	(*Cancel)(nil),           // 3: cereus.cluster.v1.Cancel
-	(*Msg)(nil),              // 4: cereus.cluster.v1.Msg
-	(*Session)(nil),          // 5: cereus.cluster.v1.Session
-	(*Response)(nil),         // 6: cereus.cluster.v1.Response
-	(*Error)(nil),            // 7: cereus.cluster.v1.Error
-	(*Push)(nil),             // 8: cereus.cluster.v1.Push
-	(*BindMsg)(nil),          // 9: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),          // 10: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 11: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 12: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 13: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 14: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 15: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 16: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 17: cereus.cluster.v1.ProtoDescriptors
-	(*Load)(nil),             // 18: cereus.cluster.v1.Load
-	nil,                      // 19: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 20: cereus.cluster.v1.Load.ValuesEntry
+	(SessionEvent_Kind)(0),   // 2: cereus.cluster.v1.SessionEvent.Kind
+	(*Request)(nil),          // 3: cereus.cluster.v1.Request
+	(*Cancel)(nil),           // 4: cereus.cluster.v1.Cancel
+	(*Msg)(nil),              // 5: cereus.cluster.v1.Msg
+	(*Session)(nil),          // 6: cereus.cluster.v1.Session
+	(*Response)(nil),         // 7: cereus.cluster.v1.Response
+	(*Error)(nil),            // 8: cereus.cluster.v1.Error
+	(*Push)(nil),             // 9: cereus.cluster.v1.Push
+	(*BindMsg)(nil),          // 10: cereus.cluster.v1.BindMsg
+	(*KickMsg)(nil),          // 11: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 12: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 13: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 14: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 15: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 16: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 17: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 18: cereus.cluster.v1.ProtoDescriptors
+	(*SessionEvents)(nil),    // 19: cereus.cluster.v1.SessionEvents
+	(*SessionEvent)(nil),     // 20: cereus.cluster.v1.SessionEvent
+	(*SessionsAsk)(nil),      // 21: cereus.cluster.v1.SessionsAsk
+	(*SessionsTold)(nil),     // 22: cereus.cluster.v1.SessionsTold
+	(*Load)(nil),             // 23: cereus.cluster.v1.Load
+	nil,                      // 24: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 25: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
-	5,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
-	4,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
+	6,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
+	5,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
-	7,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	19, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	20, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
+	24, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	20, // 6: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
+	2,  // 7: cereus.cluster.v1.SessionEvent.kind:type_name -> cereus.cluster.v1.SessionEvent.Kind
+	19, // 8: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
+	20, // 9: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
+	25, // 10: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_cluster_clusterpb_cluster_proto_init() }
@@ -1345,8 +1755,8 @@ func file_cluster_clusterpb_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   19,
+			NumEnums:      3,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -56,7 +56,7 @@ type player struct {
 // read takes packets until the connection ends, and says why it did.
 func (a *Agent) read() string {
 	if err := a.conn.SetReadDeadline(time.Now().Add(a.host.HandshakeTimeout)); err != nil {
-		return ReasonBroken
+		return protocol.ReasonBroken
 	}
 	a.conn.OnControl(a.out.addControl)
 	for {
@@ -109,28 +109,28 @@ func (a *Agent) readEnded(err error) string {
 	p := a.player.Load()
 	switch {
 	case errors.Is(err, errRefused):
-		a.sayLast(ReasonHandshake)
-		return ReasonHandshake
+		a.sayLast(protocol.ReasonHandshake)
+		return protocol.ReasonHandshake
 	case p != nil && a.stopped.Load():
 		if halted := a.halted.Load(); halted != nil {
 			close(*halted)
 		}
 		<-p.session.Context().Done() // Drain closes it
-		return ReasonShutdown
+		return protocol.ReasonShutdown
 	case p != nil && errors.Is(err, io.EOF):
 		a.stopped.Store(true)
 		ctx, cancel := context.WithTimeout(p.session.Context(), drainTime)
 		defer cancel()
 		if p.inbox.Drain(ctx) == nil {
-			a.closeAfterWrites(ReasonLeft)
+			a.closeAfterWrites(protocol.ReasonLeft)
 		}
-		return ReasonLeft
+		return protocol.ReasonLeft
 	}
 	reason := reasonOf(err)
 	if why, ok := a.out.closedFor(); ok {
 		reason = why // the reader heard of it before the session did
 	}
-	if reason == ReasonProtocol {
+	if reason == protocol.ReasonProtocol {
 		a.host.Metrics.ProtocolError(kindOf(err))
 	}
 	return reason

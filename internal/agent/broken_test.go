@@ -9,6 +9,7 @@ import (
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/internal/faultproxy"
+	"github.com/cereus-game/cereus/protocol"
 )
 
 // TestS18_ResetCancelsTheHandler: at once, and a push that fails does, too.
@@ -22,7 +23,7 @@ func TestS18_ResetCancelsTheHandler(t *testing.T) {
 	require.Eventually(t, func() bool { return r.game.blocked.Load() == 1 }, patience, tick)
 	require.NoError(t, c.nc.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, c.nc.Close())
-	require.Equal(t, ReasonBroken, closed(t, s))
+	require.Equal(t, protocol.ReasonBroken, closed(t, s))
 	require.Eventually(t, func() bool { return r.d.InFlight() == 0 }, patience, tick, "the handler was told to end")
 	require.Zero(t, r.host.Pool.Count())
 }
@@ -42,7 +43,7 @@ func TestS18_HalfOpen(t *testing.T) {
 	c.works(1)
 	gone := time.Now()
 	proxy.Pause(faultproxy.Existing)
-	require.Equal(t, ReasonTimeout, closed(t, s))
+	require.Equal(t, protocol.ReasonTimeout, closed(t, s))
 	took := time.Since(gone)
 	require.GreaterOrEqual(t, took, 2*interval-interval/10)
 	require.Less(t, took, 3*interval+5*time.Second, "a slow machine may be late, but not by much")

@@ -69,7 +69,7 @@ func TestS22_DrainClosesTheRestAtItsDeadline(t *testing.T) {
 	begin := time.Now()
 	r.host.Drain(ctx)
 	require.GreaterOrEqual(t, time.Since(begin), 90*time.Millisecond)
-	require.Equal(t, ReasonShutdown, closed(t, s))
+	require.Equal(t, protocol.ReasonShutdown, closed(t, s))
 	require.Error(t, c.end())
 	wait, cancelWait := context.WithTimeout(context.Background(), patience)
 	defer cancelWait()
@@ -122,7 +122,7 @@ func TestStopReadingBeatsTheAck(t *testing.T) {
 		a := s.Entity().(*Agent)
 		require.Eventually(t, a.stopped.Load, patience, tick)
 		_, _ = c.nc.Write(encoded(t, 3, "")) // not read, or the last that is
-		s.Close(ReasonShutdown)
+		s.Close(protocol.ReasonShutdown)
 		require.Error(t, c.end())
 		require.Eventually(t, func() bool { return r.host.Pool.Count() == 0 }, patience, tick)
 	}

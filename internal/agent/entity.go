@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/dispatch"
@@ -75,29 +74,28 @@ func (a *Agent) Save(context.Context, *session.Session, []byte, []byte) error { 
 // connection. It never waits for the client. The packet has a body only when
 // there is a reason (wire.md 1).
 func (a *Agent) Kick(_ context.Context, _ *session.Session, reason string) error {
-	a.kick(ReasonKicked, reason)
+	a.kick(protocol.ReasonKicked, reason)
 	return nil
 }
 
 // Replace kicks a client whose user logged in elsewhere.
-func (a *Agent) Replace() { a.kick(ReasonReplaced, "") }
+func (a *Agent) Replace() { a.kick(protocol.ReasonReplaced, "") }
 
 func (a *Agent) kick(why, told string) {
-	if packet, err := kickPacket(told); err == nil {
+	packet, err := protocol.AppendKick(nil, protocol.Kick{Reason: told, Code: protocol.CloseCodeOf(why)})
+	if err == nil {
 		_ = a.out.addPacket(packet) // of a closed connection: the client is gone already
 	}
-	a.closeAfterWrites(why)
+	a.out.linger(told)
+	a.end(why)
 }
 
-func kickPacket(told string) ([]byte, error) {
-	if told == "" {
-		return protocol.AppendPacket(nil, protocol.PacketKick, nil)
+// InFlight are the routes of the session's messages without an outcome.
+func (a *Agent) InFlight() []string {
+	if p := a.player.Load(); p != nil {
+		return p.inbox.UnderWay()
 	}
-	body, err := json.Marshal(map[string]string{"reason": told})
-	if err != nil {
-		return nil, err
-	}
-	return protocol.AppendPacket(nil, protocol.PacketKick, body)
+	return nil
 }
 
 // Close ends the connection. What was queued by a kick or an answer that
@@ -108,6 +106,7 @@ func (a *Agent) Close(reason string) {
 	}
 	a.host.wheel.remove(a)
 	a.host.Metrics.ConnectionClosed(reason)
+	a.logEnd(reason)
 	if p := a.player.Load(); p != nil {
 		p.inbox.Close()
 	}
@@ -116,7 +115,7 @@ func (a *Agent) Close(reason string) {
 
 // closeAfterWrites ends the session as soon as its queue is written.
 func (a *Agent) closeAfterWrites(reason string) {
-	a.out.linger()
+	a.out.linger("")
 	a.end(reason)
 }
 

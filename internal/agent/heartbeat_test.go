@@ -55,7 +55,7 @@ func TestSilentClientsAreClosed(t *testing.T) {
 				require.Error(t, c.end())
 				require.GreaterOrEqual(t, time.Since(silent), 2*interval)
 				require.LessOrEqual(t, time.Since(silent), 3*interval+2*uneven)
-				require.Equal(t, ReasonTimeout, closed(t, s))
+				require.Equal(t, protocol.ReasonTimeout, closed(t, s))
 			})
 		})
 	}
@@ -131,7 +131,7 @@ func TestS18_RequestsInFlightHaveFiveSecondsAfterEOF(t *testing.T) {
 					}
 				}()
 				if reason := closed(t, s); works > drainTime { // else the answer may find the pipe closed
-					require.Equal(t, ReasonLeft, reason)
+					require.Equal(t, protocol.ReasonLeft, reason)
 				}
 				require.Equal(t, min(works, drainTime), time.Since(begin))
 			})
@@ -178,7 +178,7 @@ func TestSilenceBehindAFullMailbox(t *testing.T) {
 	}
 	fill()
 	begin := time.Now()
-	require.Equal(t, ReasonTimeout, closed(t, s))
+	require.Equal(t, protocol.ReasonTimeout, closed(t, s))
 	require.GreaterOrEqual(t, time.Since(begin), 390*time.Millisecond)
 
 	c = r.dialTCP()

@@ -121,9 +121,9 @@ func (h *Host) Drain(ctx context.Context) {
 		}
 	}
 	for _, a := range agents {
-		a.closeAfterWrites(ReasonShutdown)
+		a.closeAfterWrites(protocol.ReasonShutdown)
 	}
-	h.wheel.closeAll(ReasonShutdown)
+	h.wheel.closeAll(protocol.ReasonShutdown)
 }
 
 // agents are those of all players.
@@ -156,8 +156,12 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 	a.out.init(a)
 	a.touch()
 	h.Metrics.ConnectionOpened()
-	if h.Fenced != nil && h.Fenced() || !h.wheel.add(a) {
-		a.end(ReasonShutdown)
+	if h.Fenced != nil && h.Fenced() {
+		a.end(protocol.ReasonPaused)
+		return
+	}
+	if !h.wheel.add(a) {
+		a.end(protocol.ReasonShutdown)
 		return
 	}
 	a.flow = h.newFlow(conn)

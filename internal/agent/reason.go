@@ -5,49 +5,48 @@ import (
 	"io"
 
 	"github.com/cereus-game/cereus/acceptor"
-	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
-)
-
-// Why a connection was closed, as logs and metrics show it.
-const (
-	ReasonLeft      = "left"               // the client closed it
-	ReasonBroken    = "broken"             // reset or lost
-	ReasonProtocol  = "protocol error"     // bytes that wire.md 1.2, 2.1 or 3.6 refuses
-	ReasonHandshake = "handshake"          // refused, or not finished in time
-	ReasonTimeout   = "timeout"            // no packet for two heartbeat intervals
-	ReasonFlood     = "flood"              // it sends too much
-	ReasonSlow      = constants.ReasonSlow // it does not read what it is sent
-	ReasonKicked    = "kicked"
-	ReasonReplaced  = "replaced" // its user logged in elsewhere
-	ReasonShutdown  = "shutdown" // the server stops
+	"github.com/cereus-game/cereus/protocol"
 )
 
 // reasonOf names the end of the reading.
 func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, acceptor.ErrPeerClosed):
-		return ReasonLeft
+		return protocol.ReasonLeft
 	case errors.Is(err, acceptor.ErrBroken), errors.Is(err, acceptor.ErrClosed), errors.Is(err, errs.ErrClosed):
-		return ReasonBroken
+		return protocol.ReasonBroken
 	case errors.Is(err, acceptor.ErrDeadline):
-		return ReasonHandshake
+		return protocol.ReasonLate
 	case errors.Is(err, errFlood), errors.Is(err, acceptor.ErrFlood):
-		return ReasonFlood
+		return protocol.ReasonFlood
 	}
-	return ReasonProtocol
+	return protocol.ReasonProtocol
 }
 
-// statusOf is what a WebSocket client is told.
-func statusOf(reason string) acceptor.CloseStatus {
-	code := acceptor.CloseNormal
-	switch reason {
-	case ReasonProtocol:
-		code = acceptor.CloseProtocol
-	case ReasonHandshake, ReasonTimeout, ReasonFlood, ReasonSlow, ReasonKicked, ReasonReplaced:
-		code = acceptor.ClosePolicy
-	case ReasonShutdown:
-		code = acceptor.CloseGoingAway
+// statusOf is what a WebSocket client is told: the code, and what a kick said
+// or else the word.
+func statusOf(reason, told string) acceptor.CloseStatus {
+	code := protocol.CloseCodeOf(reason)
+	if code == protocol.CloseBroken {
+		return acceptor.CloseStatus{} // RFC 6455 keeps it for those who were told nothing
 	}
-	return acceptor.CloseStatus{Code: code, Reason: reason}
+	if told == "" {
+		told = reason
+	}
+	return acceptor.CloseStatus{Code: acceptor.CloseCode(code), Reason: told}
+}
+
+// logEnd tells of the end of a connection. What happens to each of a hundred
+// thousand is no more than a debug message; metrics count all of them.
+func (a *Agent) logEnd(reason string) {
+	log := a.host.Log.WithField("reason", reason).WithField("code", int(protocol.CloseCodeOf(reason))).
+		WithField("remote", a.conn.RemoteAddr().String())
+	if p := a.player.Load(); p != nil {
+		log = log.WithField("session", p.session.ID())
+		if uid := p.session.UID(); uid != "" {
+			log = log.WithField("uid", uid)
+		}
+	}
+	log.Debug("connection closed")
 }

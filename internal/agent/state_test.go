@@ -108,7 +108,7 @@ func TestSessionOfAHandshake(t *testing.T) {
 	s := r.session()
 	require.Equal(t, "test", s.Handshake().Sys.Platform)
 	require.JSONEq(t, `{"ipversion":"ipv4"}`, string(s.Data()))
-	s.Close(ReasonKicked)
+	s.Close(protocol.ReasonKicked)
 	require.Error(t, c.end())
 
 	c = r.dialTCP()

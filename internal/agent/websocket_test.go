@@ -81,7 +81,7 @@ func TestWebSocketIsToldWhy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, r.host.refused, got)
 	_, _, err = refused.Read(ctx)
-	require.Equal(t, websocket.StatusPolicyViolation, websocket.CloseStatus(err), "%v", err)
+	require.Equal(t, websocket.StatusCode(protocol.CloseRefused), websocket.CloseStatus(err), "%v", err)
 
 	early := r.dialWebSocket(ctx)
 	require.NoError(t, early.Write(ctx, websocket.MessageBinary, encoded(t, protocol.PacketData, "x")))
@@ -97,5 +97,23 @@ func TestWebSocketIsToldWhy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, encoded(t, protocol.PacketKick, ""), got)
 	_, _, err = kicked.Read(ctx)
-	require.Equal(t, websocket.StatusPolicyViolation, websocket.CloseStatus(err), "%v", err)
+	require.Equal(t, websocket.StatusCode(protocol.CloseKicked), websocket.CloseStatus(err), "%v", err)
+
+	why := r.dialWebSocket(ctx)
+	require.NoError(t, why.Write(ctx, websocket.MessageBinary, encoded(t, protocol.PacketHandshake, hello)))
+	_, _, err = why.Read(ctx)
+	require.NoError(t, err)
+	require.NoError(t, r.session().Kick(ctx, "banned"))
+	_, got, err = why.Read(ctx)
+	require.NoError(t, err)
+	require.Equal(t, encoded(t, protocol.PacketKick, `{"reason":"banned","code":4200}`), got)
+	_, _, err = why.Read(ctx)
+	require.Equal(t, websocket.CloseError{Code: 4200, Reason: "banned"}, *closeError(t, err))
+}
+
+func closeError(t *testing.T, err error) *websocket.CloseError {
+	t.Helper()
+	var e websocket.CloseError
+	require.ErrorAs(t, err, &e)
+	return &e
 }

@@ -114,7 +114,7 @@ func (w *wheel) next() []*Agent {
 func (w *wheel) serve(agents []*Agent) {
 	for _, a := range agents {
 		if a.silent(w.patience()) {
-			a.abort(ReasonTimeout)
+			a.abort(protocol.ReasonTimeout)
 			continue
 		}
 		_ = a.out.addPacket(w.heartbeat) // of a closed connection: it is leaving the slot

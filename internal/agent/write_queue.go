@@ -41,6 +41,7 @@ type writeQueue struct {
 	lingers  bool       // close when the queue is written, not before
 	closed   bool
 	reason   string        // with closed
+	told     string        // what a kick said
 	idle     chan struct{} // non-nil: somebody waits until nobody writes
 }
 
@@ -81,10 +82,10 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 		return errs.ErrClosed
 	}
 	if q.fullLocked(len(packet)) {
-		q.closed, q.lingers, q.reason = true, false, ReasonSlow
+		q.closed, q.lingers, q.reason = true, false, protocol.ReasonSlow
 		q.mu.Unlock()
 		q.a.host.Metrics.WriteQueueSlow()
-		q.a.abort(ReasonSlow)
+		q.a.abort(protocol.ReasonSlow)
 		return errs.ErrClosed
 	}
 	buf := q.roomLocked()
@@ -209,9 +210,9 @@ func (q *writeQueue) failed(buf *[]byte, err error) {
 	q.mu.Lock()
 	q.lingers = false
 	q.mu.Unlock()
-	reason := ReasonBroken
+	reason := protocol.ReasonBroken
 	if errors.Is(err, acceptor.ErrDeadline) {
-		reason = ReasonSlow
+		reason = protocol.ReasonSlow
 	}
 	q.a.abort(reason)
 	q.stop()
@@ -247,15 +248,19 @@ func (q *writeQueue) idleLocked() {
 	}
 	if q.closed {
 		q.dropLocked()
-		_ = q.a.conn.Close(statusOf(q.reason)) // never waits
+		_ = q.a.conn.Close(statusOf(q.reason, q.told)) // never waits
 	}
 }
 
-// linger has closeWith wait until the queue is written, within the write deadline.
-func (q *writeQueue) linger() {
+// linger has closeWith wait until the queue is written, within the write
+// deadline. told is what a kick says.
+func (q *writeQueue) linger(told string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lingers = true
+	if !q.closed {
+		q.told = told
+	}
 }
 
 // finish takes no further frames and waits until those it has are written,
@@ -307,7 +312,7 @@ func (q *writeQueue) closeWith(reason string) {
 		return // the writer closes it
 	}
 	q.dropLocked()
-	_ = q.a.conn.Close(statusOf(reason))
+	_ = q.a.conn.Close(statusOf(reason, q.told))
 }
 
 // putBuffer gives a buffer back, unless it grew too large.

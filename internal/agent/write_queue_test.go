@@ -84,7 +84,7 @@ func TestS11_SlowReaderIsClosedAtTheCap(t *testing.T) {
 			nc, s := r.joined()
 			begin := time.Now()
 			stream := overfill(t, s, 16<<10)
-			require.Equal(t, ReasonSlow, closed(t, s))
+			require.Equal(t, protocol.ReasonSlow, closed(t, s))
 			require.Less(t, time.Since(begin), patience)
 			require.Zero(t, r.host.Pool.Count())
 			wholeFrames(t, stream, readRest(t, nc))
@@ -167,7 +167,7 @@ func TestS12_ABlockedWriteEndsTheConnection(t *testing.T) {
 		}
 		stream = append(stream, pushed(t, data)...)
 	}
-	require.Equal(t, ReasonSlow, closed(t, s))
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
 	require.Error(t, s.Push(t.Context(), "p", []byte("after")))
 	got := readRest(t, nc)
 	require.Less(t, len(got), len(stream), "nothing was torn: the test shows nothing")
@@ -186,13 +186,13 @@ func TestKickComesBehindWhatIsQueued(t *testing.T) {
 			want = append(want, pushed(t, data)...)
 		}
 		require.NoError(t, s.Kick(t.Context(), reason))
-		require.Equal(t, ReasonKicked, closed(t, s))
+		require.Equal(t, protocol.ReasonKicked, closed(t, s))
 		got, err := io.ReadAll(nc)
 		require.NoError(t, err)
 		require.True(t, bytes.HasPrefix(got, want))
 		body := ""
 		if reason != "" {
-			body = `{"reason":"spam \"again\""}`
+			body = `{"reason":"spam \"again\"","code":4200}`
 		}
 		require.Equal(t, encoded(t, protocol.PacketKick, body), got[len(want):])
 	}
@@ -246,13 +246,13 @@ func TestS13_CloseInEveryWayAtOnce(t *testing.T) {
 			hooks.Done() // panics the second time
 		})
 		for _, end := range []func(){
-			func() { s.Close(ReasonKicked) },
+			func() { s.Close(protocol.ReasonKicked) },
 			func() { _ = s.Kick(context.Background(), "x") },
 			a.Replace,
-			func() { a.abort(ReasonTimeout) },
+			func() { a.abort(protocol.ReasonTimeout) },
 			func() { _ = s.Push(context.Background(), "p", []byte("x")) },
 			func() { _ = nc.CloseWrite() },
-			func() { a.closeAfterWrites(ReasonShutdown) },
+			func() { a.closeAfterWrites(protocol.ReasonShutdown) },
 			func() { _ = nc.Close() },
 		} {
 			all.Go(end)
@@ -273,5 +273,5 @@ func TestAResetCancelsTheHandler(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, nc.SetLinger(0))
 	require.NoError(t, nc.Close())
-	require.Equal(t, ReasonBroken, closed(t, s))
+	require.Equal(t, protocol.ReasonBroken, closed(t, s))
 }

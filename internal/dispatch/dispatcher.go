@@ -79,8 +79,10 @@ type Params struct {
 	Loads      LoadReports            // nil: no server tells its load
 	Loopback   bool                   // a call may be answered by the server that makes it
 	HidePanics func(value any) string // what a caller learns of a panic
-	Log        logrus.FieldLogger
-	Metrics    *metrics.Metrics
+	// Sessions answers servers that watch this frontend's sessions; nil: it does not tell.
+	Sessions func(*clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error)
+	Log      logrus.FieldLogger
+	Metrics  *metrics.Metrics
 }
 
 // Dispatcher serves messages of clients and requests of servers. Use New.

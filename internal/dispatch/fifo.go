@@ -41,6 +41,14 @@ func (q *fifo) remove(n int) message {
 	return m
 }
 
+// routes appends the routes of the messages to all.
+func (q *fifo) routes(all []string) []string {
+	for _, m := range q.items[q.head:] {
+		all = append(all, m.route.full)
+	}
+	return all
+}
+
 // locals is how many of the messages are for handlers of this server.
 func (q *fifo) locals() (n int) {
 	for _, m := range q.items[q.head:] {

@@ -26,6 +26,8 @@ type forward struct {
 	had   time.Duration // time to answer, of the last attempt
 	again *target       // where to send it again when only the way changed
 	tried []targetKey   // runs that it found gone: later ones may have reached them since
+
+	before, after *forward // of the inbox's forwards without an outcome
 }
 
 // forward sends the first message of the queue, or parks the inbox.

@@ -32,11 +32,16 @@ func TestInFlight(t *testing.T) {
 	beside.request(3, "room.game.hold")
 	g.runs(t, 5)
 	front.inFlight(8)
+	require.ElementsMatch(t, []string{"front.game.hold", "front.game.hold", "front.game.hold", "room.game.echo"}, second.inbox.UnderWay())
+	require.ElementsMatch(t, []string{"front.game.beside", "front.game.beside", "room.game.hold"}, beside.inbox.UnderWay())
 	second.inbox.Close()
 	front.inFlight(6)
 	g.open()
 	front.inFlight(0)
 	require.Nil(t, beside.answer(t, 3))
+	for _, p := range []*player{first, second, beside} {
+		require.Eventually(t, func() bool { return len(p.inbox.UnderWay()) == 0 }, patience, tick)
+	}
 }
 
 func TestInFlightOfWhatFails(t *testing.T) {

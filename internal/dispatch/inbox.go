@@ -43,7 +43,9 @@ type Inbox struct {
 	room    chan struct{} // non-nil: the reader waits for the queue to shrink
 	idle    chan struct{} // non-nil: somebody waits until nothing is left to do
 	flight  int           // forwards without an outcome
-	beside  int           // concurrent handlers that run
+	beside  []*route      // of the concurrent handlers that run
+	serving *route        // of the handler that runs in turn; nil: none
+	flying  *forward      // the latest of the forwards without an outcome, which are linked
 	seq     uint64        // of the last forward
 	lanes   []*lane
 	awaits  *target    // on whose list of waiting ones it is
@@ -198,7 +200,7 @@ func (b *Inbox) run(context.Context) {
 func (b *Inbox) survive() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.running = false
+	b.running, b.serving = false, nil
 	b.startLocked()
 	b.settleLocked()
 }
@@ -228,6 +230,7 @@ func (b *Inbox) next() (s step) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.room, b.offered = b.offered, nil
+	b.serving = nil
 	if b.queue.len() > 0 && len(b.retries) == 0 && b.crowdedLocked() {
 		b.parked = true
 	}
@@ -239,6 +242,7 @@ func (b *Inbox) next() (s step) {
 	s.ok = true
 	if b.parked {
 		s.m = b.overtakeLocked()
+		b.servingLocked(s.m.route)
 		return s
 	}
 	if len(b.retries) > 0 {
@@ -248,15 +252,23 @@ func (b *Inbox) next() (s step) {
 	s.m = b.queue.first()
 	if s.m.route.local != nil {
 		b.popLocked()
+		b.servingLocked(s.m.route)
 		s.more = b.queue.len() > 0
 	}
 	return s
 }
 
+// servingLocked notes the handler that runs next, if it runs in turn.
+func (b *Inbox) servingLocked(r *route) {
+	if !r.concurrent() {
+		b.serving = r
+	}
+}
+
 // crowdedLocked reports whether the first message has to wait for one of the
 // concurrent handlers to return.
 func (b *Inbox) crowdedLocked() bool {
-	return b.beside >= b.d.Limits.SessionWindow && b.queue.first().route.concurrent()
+	return len(b.beside) >= b.d.Limits.SessionWindow && b.queue.first().route.concurrent()
 }
 
 // popLocked removes the first message and lets the reader go on.
@@ -296,7 +308,7 @@ func (b *Inbox) settleLocked() {
 }
 
 func (b *Inbox) quietLocked() bool {
-	return !b.running && b.flight+b.beside == 0 && (b.closed || b.queue.len()+len(b.retries) == 0)
+	return !b.running && b.flight+len(b.beside) == 0 && (b.closed || b.queue.len()+len(b.retries) == 0)
 }
 
 // Drain waits until everything that was offered has its outcome, or ctx ends.

@@ -3,9 +3,11 @@ package dispatch
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/session"
 )
 
 // KickUsers closes the connections of the users on frontends of the type and
@@ -18,49 +20,55 @@ func (d *Dispatcher) KickUsers(ctx context.Context, frontendType, reason string,
 		switch {
 		case err != nil:
 			failed, cause = append(failed, uid), err
-		case !here:
+		case !here || d.elsewhereToo():
 			away = append(away, uid)
 		}
 	}
 	if len(away) == 0 {
 		return failed, cause
 	}
-	others, err := d.kickAway(frontendType, away)
+	others, err := d.kickAway(frontendType, reason, away)
 	return append(failed, others...), cmp.Or(cause, err)
 }
 
+// elsewhereToo reports whether a user who is here may be on other frontends as well.
+func (d *Dispatcher) elsewhereToo() bool { return d.client != nil && d.Pool != nil && d.Pool.Several() }
+
 // kickHere reports false for a user who is not on this server.
-func (d *Dispatcher) kickHere(ctx context.Context, frontendType, reason, uid string) (bool, error) {
+func (d *Dispatcher) kickHere(ctx context.Context, frontendType, reason, uid string) (here bool, err error) {
 	if d.Pool == nil || frontendType != d.Self.Type {
 		return false, nil
 	}
-	s, ok := d.Pool.ByUID(uid)
-	if !ok {
-		return false, nil
-	}
-	return true, s.Kick(ctx, reason)
+	d.Pool.OfUID(uid, func(s *session.Session) {
+		if failed := s.Kick(ctx, reason); failed == nil {
+			here = true
+		} else if !errors.Is(failed, errs.ErrClosed) {
+			err = failed
+		}
+	})
+	return here, err
 }
 
 // kickAway is pushAway for kicks.
-func (d *Dispatcher) kickAway(frontendType string, uids []string) ([]string, error) {
+func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]string, error) {
 	if d.client == nil {
 		return uids, errs.ErrSessionNotFound
 	}
 	switch d.frontends(frontendType) {
 	case ours:
-		return d.kickLists(frontendType, uids)
+		return d.kickLists(frontendType, reason, uids)
 	case theirs:
-		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{})
+		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason})
 	}
-	failed, err := d.kickLists(frontendType, uids)
-	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Copied: true})
+	failed, err := d.kickLists(frontendType, reason, uids)
+	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason, Copied: true})
 	return union(failed, others), cmp.Or(err, err2)
 }
 
-func (d *Dispatcher) kickLists(frontendType string, uids []string) ([]string, error) {
+func (d *Dispatcher) kickLists(frontendType, reason string, uids []string) ([]string, error) {
 	for len(uids) > 0 {
 		n := min(len(uids), uidsPerMessage)
-		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: uids[:n]}); err != nil {
+		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: uids[:n], Reason: reason}); err != nil {
 			return uids, err
 		}
 		uids = uids[n:]

@@ -149,7 +149,7 @@ func (b *Inbox) undecidedLocked(serverType string) bool {
 
 func (b *Inbox) enterLocked(f *forward, l *lane, epoch uint64) {
 	b.seq++
-	b.flight++
+	b.linkLocked(f)
 	l.inFlight++
 	l.epoch, l.began = epoch, l.target.ticks.Add(1)
 	f.lane, f.seq, f.began, f.epoch = l, b.seq, l.began, epoch
@@ -175,7 +175,7 @@ func (b *Inbox) leave(f *forward) {
 func (b *Inbox) leaveLocked(f *forward) {
 	f.lane.inFlight--
 	f.lane.settled = max(f.lane.settled, f.began)
-	b.flight--
+	b.unlinkLocked(f)
 	b.unparkLocked()
 	b.settleLocked()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -43,22 +44,23 @@ func (b *Inbox) serve(s *step, now time.Duration) time.Duration {
 // serveBeside runs the handler on a goroutine of its own.
 func (b *Inbox) serveBeside(m message) bool {
 	b.mu.Lock()
-	b.beside++
+	b.beside = append(b.beside, m.route)
 	b.mu.Unlock()
 	started := b.d.group.Go("concurrent handler", func(context.Context) {
-		defer b.leaveBeside()
+		defer b.leaveBeside(m.route)
 		b.answer(&m, b.d.clock.now(), false)
 	})
 	if !started {
-		b.leaveBeside()
+		b.leaveBeside(m.route)
 	}
 	return started
 }
 
-func (b *Inbox) leaveBeside() {
+func (b *Inbox) leaveBeside(r *route) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.beside--
+	i := slices.Index(b.beside, r)
+	b.beside = slices.Delete(b.beside, i, i+1)
 	b.unparkLocked()
 	b.settleLocked()
 }

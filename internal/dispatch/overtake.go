@@ -26,7 +26,7 @@ func (m *message) facts(s *session.Session) facts {
 // canOvertakeLocked reports whether there is a message to serve while a forward waits.
 func (b *Inbox) canOvertakeLocked() bool {
 	i := b.queue.firstLocal()
-	return i >= 0 && (b.beside < b.d.Limits.SessionWindow || !b.queue.at(i).route.concurrent())
+	return i >= 0 && (len(b.beside) < b.d.Limits.SessionWindow || !b.queue.at(i).route.concurrent())
 }
 
 // overtakeLocked takes that message out of the queue.

@@ -43,7 +43,7 @@ func (d *Dispatcher) PushToUsers(_ context.Context, frontendType, route string, 
 		return uids, err
 	}
 	missing := uids
-	if d.Pool != nil && frontendType == d.Self.Type {
+	if d.Pool != nil && frontendType == d.Self.Type && !d.elsewhereToo() { // else this server hears the push with the others
 		if missing, err = d.pushHere(route, data, uids); err != nil {
 			return uids, err
 		}
@@ -65,12 +65,21 @@ func (d *Dispatcher) pushHere(route string, data []byte, uids []string) ([]strin
 	}
 	var missing []string
 	for _, uid := range uids {
-		s, ok := d.Pool.ByUID(uid)
-		if !ok || d.write(s, packet) != nil {
+		if !d.writeTo(uid, packet) {
 			missing = append(missing, uid)
 		}
 	}
 	return missing, nil
+}
+
+// writeTo queues packet for the sessions of a user, and reports whether one took it.
+func (d *Dispatcher) writeTo(uid string, packet []byte) (taken bool) {
+	if !d.Pool.Several() {
+		s, ok := d.Pool.ByUID(uid)
+		return ok && d.write(s, packet) == nil
+	}
+	d.Pool.OfUID(uid, func(s *session.Session) { taken = d.write(s, packet) == nil || taken })
+	return taken
 }
 
 func (d *Dispatcher) write(s *session.Session, packet []byte) error {

@@ -257,8 +257,8 @@ func TestPushesAndKicksOfOthers(t *testing.T) {
 	require.NoError(t, ann.s.Context().Err())
 	users.HandleBind(&clusterpb.BindMsg{Uid: "ann", Fid: "front-2"})
 	<-annSeat.kicked
-	users.HandleKick("nobody")
-	users.HandleKick("bob")
+	users.HandleKick(&clusterpb.KickMsg{Uids: []string{"nobody"}})
+	users.HandleKick(&clusterpb.KickMsg{Uids: []string{"bob"}})
 	<-bobSeat.kicked
 
 	_, carolSeat := w.seated(front, "carol")

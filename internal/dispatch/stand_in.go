@@ -48,7 +48,7 @@ func (b *backend) Push(_ context.Context, route string, v any) error {
 	if err != nil {
 		return err
 	}
-	push := &clusterpb.Push{Route: route, Uid: b.s.UID(), Data: data}
+	push := &clusterpb.Push{Route: route, Uid: b.s.UID(), Data: data, Session: b.s.ID()}
 	if frontend.Has(constants.CapPush) {
 		return b.d.client.PushToFrontend(frontend, push)
 	}
@@ -73,12 +73,12 @@ func (b *backend) Save(ctx context.Context, s *session.Session, changes, all []b
 	return b.ask(ctx, routePushSession, msg)
 }
 
-// Kick has the session's frontend kick its client.
-func (b *backend) Kick(ctx context.Context, s *session.Session, _ string) error {
+// Kick has the session's frontend kick its client. A Pitaya one tells no reason.
+func (b *backend) Kick(ctx context.Context, s *session.Session, reason string) error {
 	if s.UID() == "" {
 		return errs.ErrNotBound
 	}
-	return b.ask(ctx, routeKick, &clusterpb.KickMsg{UserId: s.UID()})
+	return b.ask(ctx, routeKick, &clusterpb.KickMsg{UserId: s.UID(), Reason: reason, Session: s.ID()})
 }
 
 // Close does nothing: a stand-in has no connection.

@@ -3,6 +3,9 @@ package dispatch
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/errs"
@@ -15,7 +18,8 @@ const (
 	routeBindSession = "sys.bindsession"
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
-	routeProbe       = "sys.probe" // ours: Pitaya's servers do not have it
+	routeProbe       = "sys.probe"    // ours: Pitaya's servers do not have it
+	routeSessions    = "sys.sessions" // cereus only
 )
 
 // system answers the servers that serve this one's players.
@@ -27,6 +31,7 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "pushsession", s.push)
 	component.Remote(r, "kick", s.kick)
 	component.RemoteRaw(r, "probe", s.probe)
+	component.Remote(r, "sessions", s.sessions)
 }
 
 func (d *Dispatcher) addSystemRemotes() error {
@@ -70,17 +75,41 @@ func (s *system) push(_ context.Context, arg *clusterpb.Session) (*clusterpb.Res
 }
 
 func (s *system) kick(ctx context.Context, arg *clusterpb.KickMsg) (*clusterpb.KickAnswer, error) {
-	if s.d.Pool == nil {
-		return nil, errs.ErrSessionNotFound
-	}
-	found, ok := s.d.Pool.ByUID(arg.GetUserId())
-	if !ok {
-		return nil, errs.ErrSessionNotFound
-	}
-	if err := found.Kick(ctx, ""); err != nil {
-		return nil, err
+	var failed error = errs.ErrSessionNotFound
+	s.d.sessionsOf(arg.GetUserId(), arg.GetSession(), func(found *session.Session) {
+		if kicked := found.Kick(ctx, arg.GetReason()); failed != nil {
+			failed = kicked
+		}
+	})
+	if failed != nil {
+		return nil, failed
 	}
 	return &clusterpb.KickAnswer{Kicked: true}, nil
+}
+
+// sessions tells a server that watches this frontend what it missed.
+func (s *system) sessions(_ context.Context, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
+	if s.d.Sessions == nil {
+		return nil, errs.New(errs.CodeNotFound, "this server does not tell of its sessions")
+	}
+	return s.d.Sessions(ask)
+}
+
+// AskSessions asks the frontend to for what was missed.
+func (d *Dispatcher) AskSessions(ctx context.Context, to *cluster.Server, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
+	data, err := proto.Marshal(ask)
+	if err != nil {
+		return nil, errs.Wrap(errs.CodeInternal, err)
+	}
+	reply, err := d.callOne(ctx, to, routeSessions, data)
+	if err != nil {
+		return nil, err
+	}
+	told := new(clusterpb.SessionsTold)
+	if err := proto.Unmarshal(reply, told); err != nil {
+		return nil, errs.Wrap(errs.CodeInternal, err)
+	}
+	return told, nil
 }
 
 func (s *system) byID(id int64) (*session.Session, error) {

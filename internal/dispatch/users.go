@@ -5,6 +5,7 @@ import (
 
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/session"
 )
 
 // Users serves what other servers send to the players of this frontend (it is
@@ -15,6 +16,10 @@ var _ cluster.UserHandler = Users{}
 
 // HandlePush pushes to the users that are here; the others are somebody else's.
 func (u Users) HandlePush(push *clusterpb.Push) {
+	if push.GetSession() != 0 && u.D.Pool.Several() {
+		u.pushOne(push)
+		return
+	}
 	uids := push.GetUids()
 	if uid := push.GetUid(); uid != "" {
 		uids = append(uids, uid)
@@ -24,26 +29,69 @@ func (u Users) HandlePush(push *clusterpb.Push) {
 	}
 }
 
-// HandleKick closes the connection of the user, if it is here.
-func (u Users) HandleKick(uid string) { u.kick(uid) }
+// pushOne pushes to the one session of its user that is meant.
+func (u Users) pushOne(push *clusterpb.Push) {
+	packet, err := u.D.PushPacket(push.GetRoute(), push.GetData())
+	if err != nil {
+		u.D.Log.WithError(err).WithField("route", push.GetRoute()).Warn("a push from another server cannot be sent to clients")
+		return
+	}
+	u.D.sessionsOf(push.GetUid(), push.GetSession(), func(s *session.Session) {
+		_ = u.D.write(s, packet) // of a closed session: it is gone
+	})
+}
 
-// HandleBind ends the session that the user has here when it was bound on
-// another frontend (wire.md 10.6).
-func (u Users) HandleBind(bind *clusterpb.BindMsg) {
-	if bind.GetFid() != u.D.Self.ID {
-		u.kick(bind.GetUid())
+// HandleKick closes the connections of the users that are here.
+func (u Users) HandleKick(kick *clusterpb.KickMsg) {
+	for _, uid := range kick.GetUids() {
+		u.D.sessionsOf(uid, kick.GetSession(), func(s *session.Session) { u.kick(s, kick.GetReason()) })
 	}
 }
 
-// kick runs beside the caller, because the hooks of a session may take their time.
-func (u Users) kick(uid string) {
-	s, ok := u.D.Pool.ByUID(uid)
-	if !ok {
+// HandleBind ends the session that the user has here when it was bound on
+// another frontend (wire.md 10.6). Where a user has one session per device, only
+// that of the same device ends.
+func (u Users) HandleBind(bind *clusterpb.BindMsg) {
+	if bind.GetFid() == u.D.Self.ID {
 		return
 	}
+	u.D.Pool.OfUID(bind.GetUid(), func(s *session.Session) {
+		if !bind.GetOneDevice() || u.D.Pool.Device(s) == bind.GetDevice() {
+			u.replace(s)
+		}
+	})
+}
+
+// replacer is an entity that tells a user who logged in elsewhere from one who
+// was kicked.
+type replacer interface{ Replace() }
+
+func (u Users) replace(s *session.Session) {
+	if r, ok := s.Entity().(replacer); ok {
+		u.D.group.Go("replace", func(context.Context) { r.Replace() })
+		return
+	}
+	u.kick(s, "")
+}
+
+// kick runs beside the caller, because the hooks of a session may take their time.
+func (u Users) kick(s *session.Session, reason string) {
 	u.D.group.Go("kick", func(ctx context.Context) {
-		if err := s.Kick(ctx, ""); err != nil {
+		if err := s.Kick(ctx, reason); err != nil {
 			u.D.Log.WithError(err).Debug("a session that was to be kicked is gone")
+		}
+	})
+}
+
+// sessionsOf calls fn for the user's sessions that are here. Where there may be
+// several, an id that is not 0 means one of them.
+func (d *Dispatcher) sessionsOf(uid string, id int64, fn func(*session.Session)) {
+	if d.Pool == nil || uid == "" {
+		return
+	}
+	d.Pool.OfUID(uid, func(s *session.Session) {
+		if id == 0 || !d.Pool.Several() || s.ID() == id {
+			fn(s)
 		}
 	})
 }

@@ -39,6 +39,7 @@ func TestSessionWindow(t *testing.T) {
 	g.runs(t, 3)
 	p.waitsParked(t)
 	require.Equal(t, 2, p.waitingMessages(), "beyond the window it stays in the mailbox")
+	require.Len(t, p.inbox.UnderWay(), 5)
 	other.request(1, "room.game.echo")
 	require.Nil(t, other.answer(t, 1))
 	require.EqualValues(t, 3, g.running.Load())
@@ -46,6 +47,7 @@ func TestSessionWindow(t *testing.T) {
 	for id := uint64(1); id <= 5; id++ {
 		require.Nil(t, p.answer(t, id))
 	}
+	require.Eventually(t, func() bool { return len(p.inbox.UnderWay()) == 0 }, patience, tick)
 }
 
 func TestServerWindow(t *testing.T) {

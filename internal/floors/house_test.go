@@ -51,6 +51,7 @@ func house() map[string]floor {
 
 		"internal/dispatch": service,
 		"internal/agent":    service,
+		"internal/feed":     service,
 
 		".":           app,
 		"cmd":         app,

@@ -98,8 +98,10 @@ export class ServerSocket {
     this.stream.write(Buffer.concat(messages.map((m) => encodeFrame(BINARY, m, false))));
   }
 
-  close() {
-    if (this.stream.writable) this.stream.end(encodeFrame(CLOSE, Buffer.from([3, 232]), false));
+  /** @param {number} [code] @param {string} [reason] */
+  close(code = 1000, reason = '') {
+    const body = Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]);
+    if (this.stream.writable) this.stream.end(encodeFrame(CLOSE, body, false));
   }
 
   /** Cuts the connection without a word. */

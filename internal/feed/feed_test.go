@@ -1,0 +1,306 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/session"
+)
+
+const (
+	patience = 30 * time.Second
+	tick     = 2 * time.Millisecond
+)
+
+// wire joins one frontend with one listener, and can lose what it carries.
+type wire struct {
+	t      require.TestingT
+	pool   *session.Pool
+	feed   *Feed
+	watch  *Watch
+	server *cluster.Server
+	cut    atomic.Bool   // nothing gets through
+	lose   atomic.Uint32 // every so manyth publication is lost; 0: none
+	n      atomic.Uint32
+
+	mu   sync.Mutex // guards what follows
+	hear func(*clusterpb.SessionEvents)
+	told []session.Event
+	said []session.Event // by the frontend
+}
+
+func newWire(t require.TestingT) *wire {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	w := &wire{t: t, pool: session.NewPool(session.PoolParams{}), server: &cluster.Server{
+		ID: "front-1", Type: "front", Frontend: true, Nonce: "run", Caps: []string{constants.CapSessions},
+	}}
+	w.feed = NewFeed("run", w.pool, w.publish)
+	w.feed.beat = 20 * time.Millisecond
+	w.pool.OnAfterBind(func(_ context.Context, s *session.Session, uid string) error {
+		w.note(session.Event{Kind: session.EventBound, Frontend: "front-1", Session: s.ID(), UID: uid})
+		return nil
+	})
+	w.pool.OnUnbind(func(_ context.Context, s *session.Session, uid string) {
+		e := session.Event{Kind: session.EventUnbound, Frontend: "front-1", Session: s.ID(), UID: uid}
+		if reason, closed := s.Ended(); closed {
+			e.Kind, e.Reason = session.EventClosed, reason
+		}
+		w.note(e)
+	})
+	w.watch = NewWatch(WatchParams{FrontendType: "front", Listener: w.listen, Hear: w.subscribe, Ask: w.ask, Log: log})
+	require.NoError(t, w.feed.Init(context.Background()))
+	require.NoError(t, w.watch.AfterInit(context.Background()))
+	return w
+}
+
+func (w *wire) stop() {
+	require.NoError(w.t, w.watch.Shutdown(context.Background()))
+	require.NoError(w.t, w.feed.Shutdown(context.Background()))
+}
+
+func (w *wire) note(e session.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, e)
+}
+
+func (w *wire) listen(_ context.Context, e session.Event) {
+	w.mu.Lock()
+	w.told = append(w.told, e)
+	w.mu.Unlock()
+	if e.UID == "panic" {
+		panic("the listener's")
+	}
+}
+
+func (w *wire) publish(e *clusterpb.SessionEvents) error {
+	if lose := w.lose.Load(); w.cut.Load() || lose > 0 && w.n.Add(1)%lose == 0 {
+		return nil // lost on the way
+	}
+	w.mu.Lock()
+	hear := w.hear
+	w.mu.Unlock()
+	if hear != nil {
+		hear(e)
+	}
+	return nil
+}
+
+func (w *wire) subscribe(_ *cluster.Server, hear func(*clusterpb.SessionEvents)) (func(context.Context) error, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hear = hear
+	return func(context.Context) error { return nil }, nil
+}
+
+func (w *wire) ask(_ context.Context, _ *cluster.Server, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
+	if w.cut.Load() {
+		return nil, errs.ErrUnavailable
+	}
+	return w.feed.Answer(ask)
+}
+
+func (w *wire) history() (told, said []session.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]session.Event{}, w.told...), append([]session.Event{}, w.said...)
+}
+
+// converges waits until the listener knows the sessions that there are.
+func (w *wire) converges() {
+	want := map[int64]string{}
+	w.pool.EachBound(func(uid string, s *session.Session) { want[s.ID()] = uid })
+	deadline := time.Now().Add(patience)
+	for {
+		told, _ := w.history()
+		known := map[int64]string{}
+		for _, e := range told {
+			if e.Kind == session.EventBound {
+				require.NotContains(w.t, known, e.Session, "bound twice")
+				known[e.Session] = e.UID
+			} else {
+				require.Equal(w.t, known[e.Session], e.UID, "ended and was not bound")
+				delete(known, e.Session)
+			}
+		}
+		if fmt.Sprint(known) == fmt.Sprint(want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			require.Equal(w.t, want, known)
+		}
+		<-time.After(10 * tick)
+	}
+}
+
+// enters is a session that is bound.
+func (w *wire) enters(uid string) *session.Session {
+	s, err := session.New(session.Params{ID: w.pool.NextID(), Entity: client{w.pool}})
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.pool.Add(s))
+	require.NoError(w.t, s.Bind(context.Background(), uid))
+	return s
+}
+
+type client struct{ pool *session.Pool }
+
+func (client) Push(context.Context, string, any) error { return nil }
+func (c client) Bind(ctx context.Context, s *session.Session, uid string) error {
+	return c.pool.Bind(ctx, s, uid)
+}
+func (client) Save(context.Context, *session.Session, []byte, []byte) error { return nil }
+func (client) Kick(context.Context, *session.Session, string) error         { return nil }
+func (client) Close(string)                                                 {}
+
+func TestEveryEventIsToldOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	first := w.enters("first")
+	w.converges() // from here on nothing is left to a list
+	w.lose.Store(3)
+	for i := range 3000 {
+		s := w.enters(fmt.Sprint("u", i))
+		switch i % 3 {
+		case 0:
+			s.Close("left")
+		case 1:
+			require.NoError(t, s.Unbind(t.Context()))
+		}
+	}
+	w.cut.Store(true)
+	w.enters("panic")
+	first.Close("kicked")
+	w.cut.Store(false)
+	w.converges()
+	told, said := w.history()
+	require.Equal(t, said, told)
+}
+
+func TestWhatIsForgottenIsToldAsADifference(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	stays, leaves := w.enters("stays"), w.enters("leaves")
+	require.NotNil(t, stays)
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.converges()
+	w.cut.Store(true)
+	leaves.Close("left")
+	for i := range kept {
+		w.enters(fmt.Sprint("u", i))
+	}
+	w.cut.Store(false)
+	w.converges()
+	told, _ := w.history()
+	require.Equal(t, session.Event{
+		Kind: session.EventUnbound, Frontend: "front-1", Session: leaves.ID(), UID: "leaves", Reason: session.ReasonMissed,
+	}, told[2])
+}
+
+func TestAFrontendThatIsGoneTakesItsSessions(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	s := w.enters("ann")
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.converges()
+	// Away from discovery only: it goes on telling.
+	w.watch.RemoveServer(cluster.Event{Server: w.server})
+	w.enters("bob")
+	w.converges()
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.cut.Store(true)
+	w.watch.RemoveServer(cluster.Event{Server: w.server})
+	require.Eventually(t, func() bool { told, _ := w.history(); return len(told) == 4 }, patience, tick)
+	told, _ := w.history()
+	require.Equal(t, session.Event{
+		Kind: session.EventClosed, Frontend: "front-1", Session: s.ID(), UID: "ann", Reason: session.ReasonGone,
+	}, told[2])
+	// It comes back: its sessions are told anew.
+	w.cut.Store(false)
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	require.Eventually(t, func() bool { told, _ := w.history(); return len(told) == 6 }, patience, tick)
+	w.converges()
+}
+
+func TestAnotherRunIsAskedForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	_, err := w.feed.Answer(&clusterpb.SessionsAsk{Nonce: "earlier"})
+	require.ErrorIs(t, err, errOtherRun)
+	for _, ask := range []*clusterpb.SessionsAsk{
+		{Nonce: "run", Page: 1}, {Nonce: "run", Pages: 1 << 31}, {Nonce: "run", Page: 3, Pages: 3},
+	} {
+		_, err = w.feed.Answer(ask)
+		require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
+	}
+	told, err := w.feed.Answer(&clusterpb.SessionsAsk{Nonce: "run", Next: 1 << 60})
+	require.NoError(t, err)
+	require.True(t, told.GetTooOld())
+}
+
+func TestOtherServersAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	w.watch.AddServer(cluster.Event{Server: &cluster.Server{ID: "a", Type: "other", Frontend: true, Caps: []string{constants.CapSessions}}})
+	w.watch.AddServer(cluster.Event{Server: &cluster.Server{ID: "b", Type: "front", Frontend: true}}) // of Pitaya
+	w.watch.RemoveServer(cluster.Event{Server: &cluster.Server{ID: "b", Type: "front"}})
+	require.Zero(t, w.watch.group.Running())
+}
+
+// TestWatchModel: whatever is lost, the listener ends with what is there.
+func TestWatchModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWire(t)
+		defer w.stop()
+		var open []*session.Session
+		watched := false
+		pick := func(t *rapid.T) *session.Session {
+			if len(open) == 0 {
+				t.Skip("nobody is there")
+			}
+			return open[rapid.IntRange(0, len(open)-1).Draw(t, "who")]
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"enter": func(t *rapid.T) { open = append(open, w.enters(fmt.Sprint("u", rapid.IntRange(0, 3).Draw(t, "uid")))) },
+			"leave": func(t *rapid.T) { pick(t).Close("left") },
+			"unbind": func(t *rapid.T) {
+				if err := pick(t).Unbind(context.Background()); err != nil && !errors.Is(err, errs.ErrNotBound) {
+					require.ErrorIs(t, err, errs.ErrClosed)
+				}
+			},
+			"lose": func(t *rapid.T) { w.lose.Store(rapid.Uint32Range(0, 3).Draw(t, "every")) },
+			"cut":  func(t *rapid.T) { w.cut.Store(rapid.Bool().Draw(t, "cut")) },
+			"come": func(*rapid.T) {
+				watched = true
+				w.watch.AddServer(cluster.Event{Server: w.server})
+			},
+		})
+		if !watched {
+			w.watch.AddServer(cluster.Event{Server: w.server})
+		}
+		w.cut.Store(false)
+		w.lose.Store(0)
+		w.converges()
+	})
+}
