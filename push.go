@@ -34,7 +34,7 @@ type Push struct {
 type Priority int
 
 const (
-	// Must is never left out: when its connection's queue is full (write.queue in the
+	// Must is never left out: when its connection's queue is full (buffer.agent in the
 	// configuration), the connection is closed as slow.
 	Must Priority = iota
 	// Droppable is left out, and counted, while the queue is more than half full.
