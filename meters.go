@@ -18,6 +18,8 @@ func (m rpcMeter) CountRPC(event cluster.RPCEvent) {
 	switch event {
 	case cluster.EventMalformed, cluster.EventForeignMail:
 		m.metrics.RPCMalformed()
+	case cluster.EventDropped:
+		m.metrics.RPCDropped()
 	case cluster.EventPanic:
 		m.metrics.Panic("rpc")
 	}

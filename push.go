@@ -5,6 +5,7 @@ import (
 
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/group"
+	"github.com/cereus-game/cereus/internal/dispatch"
 )
 
 // errFrontendType: a backend has no frontend type of its own to push to.
@@ -20,6 +21,33 @@ type Push struct {
 	Route string
 	// Payload goes through the app's serializer, []byte as it is.
 	Payload any
+	// Priority says what may happen to the push while a client does not read; the
+	// zero value is Must. A Pitaya frontend takes every push for one that must arrive.
+	Priority Priority
+	// Key is of priority Latest only, at most 255 bytes: a newer push takes the
+	// place of an unsent one of the same key; "" is the route.
+	Key string
+}
+
+// Priority says what a frontend may do with a push that waits because its client
+// does not read.
+type Priority int
+
+const (
+	// Must is never left out: when its connection's queue is full (buffer.agent in the
+	// configuration), the connection is closed as slow.
+	Must Priority = iota
+	// Droppable is left out, and counted, while the queue is more than half full.
+	Droppable
+	// Latest gives way to a newer push of the same key. It is written behind all
+	// that was queued before the newer one, and what is queued after it may pass it.
+	// The newest of each key is never left out: as one that must arrive, it closes a
+	// connection whose queue is full.
+	Latest
+)
+
+func (p *Push) parcel() dispatch.Parcel {
+	return dispatch.Parcel{Route: p.Route, Payload: p.Payload, Priority: dispatch.Priority(p.Priority), Key: p.Key}
 }
 
 // Push sends p to the users with the given uids, wherever they are connected.
@@ -31,7 +59,7 @@ func (a *App) Push(ctx context.Context, p Push, uids ...string) (failed []string
 	if err != nil {
 		return uids, err
 	}
-	return a.dispatcher.PushToUsers(ctx, frontendType, p.Route, p.Payload, uids)
+	return a.dispatcher.PushToUsers(ctx, frontendType, p.parcel(), uids)
 }
 
 // PushToGroup sends p to every member that the group has now. Its results are

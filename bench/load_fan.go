@@ -15,6 +15,7 @@ type fanLoad struct {
 	Target  target
 	Members int
 	Payload int
+	Behind  bool // a backend pushes
 	WarmUp  time.Duration
 	Time    time.Duration
 }
@@ -39,7 +40,7 @@ func runFan(ctx context.Context, p fanLoad) (loadResult, error) {
 	for _, l := range f.members {
 		work.Go(func() error { return f.listen(l, &stop) })
 	}
-	work.Go(func() error { return f.drive(ctx, bytes.Repeat([]byte{'x'}, p.Payload), &stop) })
+	work.Go(func() error { return f.drive(ctx, p, &stop) })
 	rate := measure(ctx, p.WarmUp, p.Time, f.received.Load)
 	stop.Store(true)
 	err := work.Wait()
@@ -64,6 +65,11 @@ func (f *fan) open(ctx context.Context, p fanLoad) error {
 		if err := l.request(1, routeJoin, fmt.Appendf(nil, "member-%d", i)); err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
+		if p.Behind {
+			if err := l.request(2, routeEnter, nil); err != nil {
+				return fmt.Errorf("enter: %w", err)
+			}
+		}
 	}
 	return nil
 }
@@ -87,10 +93,14 @@ func (f *fan) listen(l *link, stop *atomic.Bool) error {
 }
 
 // drive begins broadcasts, and at the end closes the members.
-func (f *fan) drive(ctx context.Context, data []byte, stop *atomic.Bool) error {
+func (f *fan) drive(ctx context.Context, p fanLoad, stop *atomic.Bool) error {
 	defer f.close()
+	data, route := bytes.Repeat([]byte{'x'}, p.Payload), routeBroadcast
+	if p.Behind {
+		route = routeBroadcastBehind
+	}
 	for !stop.Load() {
-		if err := f.control.request(1, routeBroadcast, data); err != nil {
+		if err := f.control.request(1, route, data); err != nil {
 			return fmt.Errorf("broadcast: %w", err)
 		}
 		select {

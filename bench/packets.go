@@ -17,6 +17,9 @@ const (
 	routeBroadcast = "bench.broadcast"
 	routePush      = "bench.push"
 	routeForward   = "room.bench.echo"
+
+	routeEnter           = "room.bench.enter"     // joins the backend's group
+	routeBroadcastBehind = "room.bench.broadcast" // pushes to that
 )
 
 // Flag bytes of what a server sends (wire.md 3.1).

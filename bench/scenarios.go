@@ -164,5 +164,12 @@ func (b *bench) broadcast(ctx context.Context) error {
 	limit := b.each(b.row("bare writes to 1000 sockets", "pushes/s"), bareServer, b.load, "fan", fan(target{each.TCP, bareEcho}))
 	b.each(b.row("broadcast to 1000 TCP members", "pushes/s"), server, b.load, "fan", fan(target{front.TCP, overTCP})).beside(limit, 0)
 	b.each(b.row("broadcast to 1000 WebSocket members", "pushes/s"), server, b.load, "fan", fan(target{front.WS, overWS})).beside(limit, 0)
+	c, err := b.startCluster(ctx)
+	if err != nil {
+		return err
+	}
+	behind := fan(target{c.at.TCP, overTCP})
+	behind.Behind = true
+	b.each(b.row("broadcast of a backend to 1000 TCP members", "pushes/s"), c.front, b.load, "fan", behind).beside(limit, 0.5)
 	return nil
 }

@@ -92,6 +92,7 @@ func (s *server) Routes(r *component.Routes) {
 	component.HandleRaw(r, "join", s.join)
 	component.HandleRaw(r, "bind", bind)
 	component.HandleRaw(r, "broadcast", s.broadcast)
+	component.HandleRaw(r, "enter", s.enter)
 }
 
 func echo(_ context.Context, data []byte) ([]byte, error) { return data, nil }
@@ -117,8 +118,17 @@ func (s *server) join(ctx context.Context, uid []byte) ([]byte, error) {
 	return uid, s.groups.Add(ctx, "all", string(uid))
 }
 
+// enter makes a user of another server a member here.
+func (s *server) enter(ctx context.Context, _ []byte) ([]byte, error) {
+	player, ok := session.FromContext(ctx)
+	if !ok {
+		return nil, errors.New("no session")
+	}
+	return []byte("entered"), s.groups.Add(ctx, "all", player.UID())
+}
+
 func (s *server) broadcast(ctx context.Context, data []byte) ([]byte, error) {
-	failed, err := s.app.PushToGroup(ctx, cereus.Push{Route: routePush, Payload: data}, s.groups, "all")
+	failed, err := s.app.PushToGroup(ctx, cereus.Push{FrontendType: typeFront, Route: routePush, Payload: data}, s.groups, "all")
 	if err == nil && len(failed) > 0 {
 		err = fmt.Errorf("%d of the members were not reached", len(failed))
 	}

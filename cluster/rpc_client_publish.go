@@ -20,7 +20,10 @@ func (c *RPCClient) PushToUser(frontendType, uid string, push *clusterpb.Push) e
 		return err
 	}
 	if push.GetUid() == "" {
-		push = &clusterpb.Push{Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied(), Session: push.GetSession()}
+		push = &clusterpb.Push{
+			Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied(), Session: push.GetSession(),
+			Priority: push.GetPriority(), Key: push.GetKey(),
+		}
 	}
 	return c.send(c.subjects.userPush(frontendType, uid), push)
 }

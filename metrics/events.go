@@ -55,7 +55,7 @@ func newEvents(f *factory) events {
 		mailboxFull:       f.counter("cereus_mailbox_full_total", "times a full mailbox stopped the reading of a connection"),
 		writeQueueSlow:    f.counter("cereus_write_queue_slow_total", "connections closed because their write queue was full"),
 		panics:            f.counters("cereus_panics_total", "where", "panics of user code that were recovered, by place"),
-		pushes:            f.counters("cereus_pushes_total", "outcome", "pushes to clients, by outcome"),
+		pushes:            f.counters("cereus_pushes_total", "outcome", "pushes to clients, by outcome: queued, replaced (a newer one of its key took the place of one that was not sent), dropped (a Droppable one, while the queue was more than half full), closed (the connection was gone), and sent (a user's, to other frontends of the type)"),
 		rpcCalls:          f.counters("cereus_rpc_calls_total", "outcome", "calls between servers that did not go smoothly, by what happened: timeout, undelivered, maybe_run, late_reply, cancelled, too_large, malformed, foreign_reply, dropped, panic; paused is a standstill of this process"),
 		rpcFailovers:      f.counter("cereus_rpc_failovers_total", "calls that were not delivered and went to another server"),
 		rpcRetries:        f.counter("cereus_rpc_retries_total", "idempotent calls that may have run and were sent to another server"),
@@ -215,10 +215,10 @@ func (m *Metrics) RPCExpired() {
 	}
 }
 
-// RPCDropped sets the number of messages lost between NATS and this server so far.
-func (m *Metrics) RPCDropped(total int) {
+// RPCDropped counts a message lost between NATS and this server.
+func (m *Metrics) RPCDropped() {
 	if m != nil {
-		m.events.rpcDropped.Set(float64(total))
+		m.events.rpcDropped.Inc()
 	}
 }
 

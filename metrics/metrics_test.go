@@ -69,14 +69,14 @@ func TestEventsAreCounted(t *testing.T) {
 		{"cereus_mailbox_full_total", "", (*metrics.Metrics).MailboxFull, 1},
 		{"cereus_write_queue_slow_total", "", (*metrics.Metrics).WriteQueueSlow, 1},
 		{"cereus_panics_total", "where=handler ", func(m *metrics.Metrics) { m.Panic("handler") }, 1},
-		{"cereus_pushes_total", "outcome=local ", func(m *metrics.Metrics) { m.Pushes("local", 3); m.Pushes("local", 0); m.Pushes("local", -1) }, 3},
+		{"cereus_pushes_total", "outcome=queued ", func(m *metrics.Metrics) { m.Pushes("queued", 3); m.Pushes("queued", 0); m.Pushes("queued", -1) }, 3},
 		{"cereus_rpc_calls_total", "outcome=ok ", func(m *metrics.Metrics) { m.RPCCall("ok") }, 1},
 		{"cereus_rpc_failovers_total", "", (*metrics.Metrics).RPCFailover, 1},
 		{"cereus_rpc_malformed_total", "", (*metrics.Metrics).RPCMalformed, 1},
 		{"cereus_rpc_conflicts_total", "", (*metrics.Metrics).RPCConflict, 1},
 		{"cereus_rpc_busy_total", "", (*metrics.Metrics).RPCBusy, 1},
 		{"cereus_rpc_expired_total", "", (*metrics.Metrics).RPCExpired, 1},
-		{"pitaya_rpc_server_dropped_messages", "", func(m *metrics.Metrics) { m.RPCDropped(4); m.RPCDropped(5) }, 5},
+		{"pitaya_rpc_server_dropped_messages", "", func(m *metrics.Metrics) { m.RPCDropped(); m.RPCDropped() }, 2},
 		{"cereus_nats_connected", "connection=client ", func(m *metrics.Metrics) { m.NATSUp("client") }, 1},
 		{"cereus_nats_connected", "connection=client ", func(m *metrics.Metrics) { m.NATSUp("client"); m.NATSDown("client") }, 0},
 		{"cereus_nats_reconnects_total", "", (*metrics.Metrics).NATSReconnected, 1},
@@ -119,7 +119,7 @@ func TestNilMetricsAreOff(t *testing.T) {
 	m.RPCConflict()
 	m.RPCBusy()
 	m.RPCExpired()
-	m.RPCDropped(1)
+	m.RPCDropped()
 	m.NATSUp("x")
 	m.NATSDown("x")
 	m.NATSReconnected()

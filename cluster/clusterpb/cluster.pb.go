@@ -127,6 +127,55 @@ func (MsgType) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{1}
 }
 
+type Push_Priority int32
+
+const (
+	Push_Must      Push_Priority = 0
+	Push_Droppable Push_Priority = 1
+	Push_Latest    Push_Priority = 2
+)
+
+// Enum value maps for Push_Priority.
+var (
+	Push_Priority_name = map[int32]string{
+		0: "Must",
+		1: "Droppable",
+		2: "Latest",
+	}
+	Push_Priority_value = map[string]int32{
+		"Must":      0,
+		"Droppable": 1,
+		"Latest":    2,
+	}
+)
+
+func (x Push_Priority) Enum() *Push_Priority {
+	p := new(Push_Priority)
+	*p = x
+	return p
+}
+
+func (x Push_Priority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Push_Priority) Descriptor() protoreflect.EnumDescriptor {
+	return file_cluster_clusterpb_cluster_proto_enumTypes[2].Descriptor()
+}
+
+func (Push_Priority) Type() protoreflect.EnumType {
+	return &file_cluster_clusterpb_cluster_proto_enumTypes[2]
+}
+
+func (x Push_Priority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Push_Priority.Descriptor instead.
+func (Push_Priority) EnumDescriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{6, 0}
+}
+
 type SessionEvent_Kind int32
 
 const (
@@ -163,11 +212,11 @@ func (x SessionEvent_Kind) String() string {
 }
 
 func (SessionEvent_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_cluster_clusterpb_cluster_proto_enumTypes[2].Descriptor()
+	return file_cluster_clusterpb_cluster_proto_enumTypes[3].Descriptor()
 }
 
 func (SessionEvent_Kind) Type() protoreflect.EnumType {
-	return &file_cluster_clusterpb_cluster_proto_enumTypes[2]
+	return &file_cluster_clusterpb_cluster_proto_enumTypes[3]
 }
 
 func (x SessionEvent_Kind) Number() protoreflect.EnumNumber {
@@ -176,7 +225,7 @@ func (x SessionEvent_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionEvent_Kind.Descriptor instead.
 func (SessionEvent_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18, 0}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Request asks a server to run a handler or a remote.
@@ -633,9 +682,12 @@ type Push struct {
 	Route         string                 `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
 	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`        // several receivers, towards cereus frontends
-	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`   // cereus frontends have had it on a subject of their own
-	Session       int64                  `protobuf:"varint,1020,opt,name=session,proto3" json:"session,omitempty"` // only this session of uid, by its id; 0: all of them
+	Uids          []string               `protobuf:"bytes,1000,rep,name=uids,proto3" json:"uids,omitempty"`                                               // several receivers, towards cereus frontends
+	Copied        bool                   `protobuf:"varint,1001,opt,name=copied,proto3" json:"copied,omitempty"`                                          // cereus frontends have had it on a subject of their own
+	Priority      Push_Priority          `protobuf:"varint,1002,opt,name=priority,proto3,enum=cereus.cluster.v1.Push_Priority" json:"priority,omitempty"` // what may happen to it while a client does not read; values not known are Must
+	Key           string                 `protobuf:"bytes,1003,opt,name=key,proto3" json:"key,omitempty"`                                                 // of Latest; empty: the route
+	Everyone      *Everyone              `protobuf:"bytes,1004,opt,name=everyone,proto3" json:"everyone,omitempty"`                                       // it is for these rather than for uid and uids
+	Session       int64                  `protobuf:"varint,1020,opt,name=session,proto3" json:"session,omitempty"`                                        // only this session of uid, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -705,11 +757,192 @@ func (x *Push) GetCopied() bool {
 	return false
 }
 
+func (x *Push) GetPriority() Push_Priority {
+	if x != nil {
+		return x.Priority
+	}
+	return Push_Must
+}
+
+func (x *Push) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Push) GetEveryone() *Everyone {
+	if x != nil {
+		return x.Everyone
+	}
+	return nil
+}
+
 func (x *Push) GetSession() int64 {
 	if x != nil {
 		return x.Session
 	}
 	return 0
+}
+
+// Everyone is whom a broadcast is for: the bound sessions of a frontend that meet
+// all conditions.
+type Everyone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unbound       bool                   `protobuf:"varint,1,opt,name=unbound,proto3" json:"unbound,omitempty"` // and those that are not bound
+	Where         []*Condition           `protobuf:"bytes,2,rep,name=where,proto3" json:"where,omitempty"`      // all of them
+	Done          string                 `protobuf:"bytes,3,opt,name=done,proto3" json:"done,omitempty"`        // the run of the frontend that has pushed it to its own already
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Everyone) Reset() {
+	*x = Everyone{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Everyone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Everyone) ProtoMessage() {}
+
+func (x *Everyone) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Everyone.ProtoReflect.Descriptor instead.
+func (*Everyone) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Everyone) GetUnbound() bool {
+	if x != nil {
+		return x.Unbound
+	}
+	return false
+}
+
+func (x *Everyone) GetWhere() []*Condition {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *Everyone) GetDone() string {
+	if x != nil {
+		return x.Done
+	}
+	return ""
+}
+
+// Condition is met by a session whose data has this value at the key.
+type Condition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"` // JSON; null: there is none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Condition) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Condition) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// PushAnswer is the reply to the remote sys.deliver.
+type PushAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Found         []byte                 `protobuf:"bytes,1,opt,name=found,proto3" json:"found,omitempty"` // a byte per receiver, in their order: 0 not here, 1 queued, 2 here but dropped
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushAnswer) Reset() {
+	*x = PushAnswer{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushAnswer) ProtoMessage() {}
+
+func (x *PushAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushAnswer.ProtoReflect.Descriptor instead.
+func (*PushAnswer) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PushAnswer) GetFound() []byte {
+	if x != nil {
+		return x.Found
+	}
+	return nil
 }
 
 // BindMsg announces that frontend fid now holds the session of uid.
@@ -730,7 +963,7 @@ type BindMsg struct {
 
 func (x *BindMsg) Reset() {
 	*x = BindMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +975,7 @@ func (x *BindMsg) String() string {
 func (*BindMsg) ProtoMessage() {}
 
 func (x *BindMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +988,7 @@ func (x *BindMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindMsg.ProtoReflect.Descriptor instead.
 func (*BindMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BindMsg) GetUid() string {
@@ -831,7 +1064,7 @@ type BoundAnswer struct {
 
 func (x *BoundAnswer) Reset() {
 	*x = BoundAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1076,7 @@ func (x *BoundAnswer) String() string {
 func (*BoundAnswer) ProtoMessage() {}
 
 func (x *BoundAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1089,7 @@ func (x *BoundAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoundAnswer.ProtoReflect.Descriptor instead.
 func (*BoundAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BoundAnswer) GetHolds() bool {
@@ -880,7 +1113,7 @@ type KickMsg struct {
 
 func (x *KickMsg) Reset() {
 	*x = KickMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1125,7 @@ func (x *KickMsg) String() string {
 func (*KickMsg) ProtoMessage() {}
 
 func (x *KickMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1138,7 @@ func (x *KickMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickMsg.ProtoReflect.Descriptor instead.
 func (*KickMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KickMsg) GetUserId() string {
@@ -953,7 +1186,7 @@ type KickAnswer struct {
 
 func (x *KickAnswer) Reset() {
 	*x = KickAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1198,7 @@ func (x *KickAnswer) String() string {
 func (*KickAnswer) ProtoMessage() {}
 
 func (x *KickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1211,7 @@ func (x *KickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickAnswer.ProtoReflect.Descriptor instead.
 func (*KickAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *KickAnswer) GetKicked() bool {
@@ -999,7 +1232,7 @@ type Doc struct {
 
 func (x *Doc) Reset() {
 	*x = Doc{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1244,7 @@ func (x *Doc) String() string {
 func (*Doc) ProtoMessage() {}
 
 func (x *Doc) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1257,7 @@ func (x *Doc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doc.ProtoReflect.Descriptor instead.
 func (*Doc) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Doc) GetDoc() string {
@@ -1044,7 +1277,7 @@ type DocMsg struct {
 
 func (x *DocMsg) Reset() {
 	*x = DocMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1289,7 @@ func (x *DocMsg) String() string {
 func (*DocMsg) ProtoMessage() {}
 
 func (x *DocMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1302,7 @@ func (x *DocMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
 func (*DocMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DocMsg) GetGetProtos() bool {
@@ -1089,7 +1322,7 @@ type ProtoName struct {
 
 func (x *ProtoName) Reset() {
 	*x = ProtoName{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1334,7 @@ func (x *ProtoName) String() string {
 func (*ProtoName) ProtoMessage() {}
 
 func (x *ProtoName) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1347,7 @@ func (x *ProtoName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
 func (*ProtoName) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProtoName) GetName() string {
@@ -1134,7 +1367,7 @@ type ProtoNames struct {
 
 func (x *ProtoNames) Reset() {
 	*x = ProtoNames{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1379,7 @@ func (x *ProtoNames) String() string {
 func (*ProtoNames) ProtoMessage() {}
 
 func (x *ProtoNames) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1392,7 @@ func (x *ProtoNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
 func (*ProtoNames) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProtoNames) GetName() []string {
@@ -1179,7 +1412,7 @@ type ProtoDescriptor struct {
 
 func (x *ProtoDescriptor) Reset() {
 	*x = ProtoDescriptor{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1424,7 @@ func (x *ProtoDescriptor) String() string {
 func (*ProtoDescriptor) ProtoMessage() {}
 
 func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1437,7 @@ func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProtoDescriptor) GetDesc() []byte {
@@ -1224,7 +1457,7 @@ type ProtoDescriptors struct {
 
 func (x *ProtoDescriptors) Reset() {
 	*x = ProtoDescriptors{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1469,7 @@ func (x *ProtoDescriptors) String() string {
 func (*ProtoDescriptors) ProtoMessage() {}
 
 func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1482,7 @@ func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ProtoDescriptors) GetDesc() [][]byte {
@@ -1272,7 +1505,7 @@ type SessionEvents struct {
 
 func (x *SessionEvents) Reset() {
 	*x = SessionEvents{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1517,7 @@ func (x *SessionEvents) String() string {
 func (*SessionEvents) ProtoMessage() {}
 
 func (x *SessionEvents) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[17]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1530,7 @@ func (x *SessionEvents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEvents.ProtoReflect.Descriptor instead.
 func (*SessionEvents) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{17}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SessionEvents) GetNonce() string {
@@ -1334,7 +1567,7 @@ type SessionEvent struct {
 
 func (x *SessionEvent) Reset() {
 	*x = SessionEvent{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1579,7 @@ func (x *SessionEvent) String() string {
 func (*SessionEvent) ProtoMessage() {}
 
 func (x *SessionEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[18]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1592,7 @@ func (x *SessionEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
 func (*SessionEvent) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{18}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SessionEvent) GetKind() SessionEvent_Kind {
@@ -1403,7 +1636,7 @@ type SessionsAsk struct {
 
 func (x *SessionsAsk) Reset() {
 	*x = SessionsAsk{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1648,7 @@ func (x *SessionsAsk) String() string {
 func (*SessionsAsk) ProtoMessage() {}
 
 func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[19]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1661,7 @@ func (x *SessionsAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsAsk.ProtoReflect.Descriptor instead.
 func (*SessionsAsk) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{19}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SessionsAsk) GetNonce() string {
@@ -1473,7 +1706,7 @@ type SessionsTold struct {
 
 func (x *SessionsTold) Reset() {
 	*x = SessionsTold{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1718,7 @@ func (x *SessionsTold) String() string {
 func (*SessionsTold) ProtoMessage() {}
 
 func (x *SessionsTold) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[20]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1731,7 @@ func (x *SessionsTold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsTold.ProtoReflect.Descriptor instead.
 func (*SessionsTold) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{20}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SessionsTold) GetEvents() *SessionEvents {
@@ -1555,7 +1788,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1800,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[21]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1813,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{21}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Load) GetId() string {
@@ -1697,14 +1930,32 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\bmetadata\x18\x03 \x03(\v2&.cereus.cluster.v1.Error.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x02\n" +
 	"\x04Push\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12\x19\n" +
-	"\asession\x18\xfc\a \x01(\x03R\asession\"\x81\x02\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12=\n" +
+	"\bpriority\x18\xea\a \x01(\x0e2 .cereus.cluster.v1.Push.PriorityR\bpriority\x12\x11\n" +
+	"\x03key\x18\xeb\a \x01(\tR\x03key\x128\n" +
+	"\beveryone\x18\xec\a \x01(\v2\x1b.cereus.cluster.v1.EveryoneR\beveryone\x12\x19\n" +
+	"\asession\x18\xfc\a \x01(\x03R\asession\"/\n" +
+	"\bPriority\x12\b\n" +
+	"\x04Must\x10\x00\x12\r\n" +
+	"\tDroppable\x10\x01\x12\n" +
+	"\n" +
+	"\x06Latest\x10\x02\"l\n" +
+	"\bEveryone\x12\x18\n" +
+	"\aunbound\x18\x01 \x01(\bR\aunbound\x122\n" +
+	"\x05where\x18\x02 \x03(\v2\x1c.cereus.cluster.v1.ConditionR\x05where\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\tR\x04done\"3\n" +
+	"\tCondition\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\"\n" +
+	"\n" +
+	"PushAnswer\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\fR\x05found\"\x81\x02\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
@@ -1806,54 +2057,61 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_clusterpb_cluster_proto_rawDescData
 }
 
-var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
-	(SessionEvent_Kind)(0),   // 2: cereus.cluster.v1.SessionEvent.Kind
-	(*Request)(nil),          // 3: cereus.cluster.v1.Request
-	(*Cancel)(nil),           // 4: cereus.cluster.v1.Cancel
-	(*Msg)(nil),              // 5: cereus.cluster.v1.Msg
-	(*Session)(nil),          // 6: cereus.cluster.v1.Session
-	(*Response)(nil),         // 7: cereus.cluster.v1.Response
-	(*Error)(nil),            // 8: cereus.cluster.v1.Error
-	(*Push)(nil),             // 9: cereus.cluster.v1.Push
-	(*BindMsg)(nil),          // 10: cereus.cluster.v1.BindMsg
-	(*BoundAnswer)(nil),      // 11: cereus.cluster.v1.BoundAnswer
-	(*KickMsg)(nil),          // 12: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 13: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 14: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 15: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 16: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 17: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 18: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 19: cereus.cluster.v1.ProtoDescriptors
-	(*SessionEvents)(nil),    // 20: cereus.cluster.v1.SessionEvents
-	(*SessionEvent)(nil),     // 21: cereus.cluster.v1.SessionEvent
-	(*SessionsAsk)(nil),      // 22: cereus.cluster.v1.SessionsAsk
-	(*SessionsTold)(nil),     // 23: cereus.cluster.v1.SessionsTold
-	(*Load)(nil),             // 24: cereus.cluster.v1.Load
-	nil,                      // 25: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 26: cereus.cluster.v1.Load.ValuesEntry
+	(Push_Priority)(0),       // 2: cereus.cluster.v1.Push.Priority
+	(SessionEvent_Kind)(0),   // 3: cereus.cluster.v1.SessionEvent.Kind
+	(*Request)(nil),          // 4: cereus.cluster.v1.Request
+	(*Cancel)(nil),           // 5: cereus.cluster.v1.Cancel
+	(*Msg)(nil),              // 6: cereus.cluster.v1.Msg
+	(*Session)(nil),          // 7: cereus.cluster.v1.Session
+	(*Response)(nil),         // 8: cereus.cluster.v1.Response
+	(*Error)(nil),            // 9: cereus.cluster.v1.Error
+	(*Push)(nil),             // 10: cereus.cluster.v1.Push
+	(*Everyone)(nil),         // 11: cereus.cluster.v1.Everyone
+	(*Condition)(nil),        // 12: cereus.cluster.v1.Condition
+	(*PushAnswer)(nil),       // 13: cereus.cluster.v1.PushAnswer
+	(*BindMsg)(nil),          // 14: cereus.cluster.v1.BindMsg
+	(*BoundAnswer)(nil),      // 15: cereus.cluster.v1.BoundAnswer
+	(*KickMsg)(nil),          // 16: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 17: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 18: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 19: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 20: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 21: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 22: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 23: cereus.cluster.v1.ProtoDescriptors
+	(*SessionEvents)(nil),    // 24: cereus.cluster.v1.SessionEvents
+	(*SessionEvent)(nil),     // 25: cereus.cluster.v1.SessionEvent
+	(*SessionsAsk)(nil),      // 26: cereus.cluster.v1.SessionsAsk
+	(*SessionsTold)(nil),     // 27: cereus.cluster.v1.SessionsTold
+	(*Load)(nil),             // 28: cereus.cluster.v1.Load
+	nil,                      // 29: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 30: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
-	6,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
-	5,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
+	7,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
+	6,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
-	8,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	25, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	21, // 6: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
-	2,  // 7: cereus.cluster.v1.SessionEvent.kind:type_name -> cereus.cluster.v1.SessionEvent.Kind
-	20, // 8: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
-	21, // 9: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
-	26, // 10: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	9,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
+	29, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	2,  // 6: cereus.cluster.v1.Push.priority:type_name -> cereus.cluster.v1.Push.Priority
+	11, // 7: cereus.cluster.v1.Push.everyone:type_name -> cereus.cluster.v1.Everyone
+	12, // 8: cereus.cluster.v1.Everyone.where:type_name -> cereus.cluster.v1.Condition
+	25, // 9: cereus.cluster.v1.SessionEvents.events:type_name -> cereus.cluster.v1.SessionEvent
+	3,  // 10: cereus.cluster.v1.SessionEvent.kind:type_name -> cereus.cluster.v1.SessionEvent.Kind
+	24, // 11: cereus.cluster.v1.SessionsTold.events:type_name -> cereus.cluster.v1.SessionEvents
+	25, // 12: cereus.cluster.v1.SessionsTold.sessions:type_name -> cereus.cluster.v1.SessionEvent
+	30, // 13: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_cluster_clusterpb_cluster_proto_init() }
@@ -1866,8 +2124,8 @@ func file_cluster_clusterpb_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   24,
+			NumEnums:      4,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -43,6 +43,7 @@ type Agent struct {
 	waiting atomic.Bool                   // the reader waits for room in the inbox
 	stopped atomic.Bool                   // the reader takes nothing more
 	halted  atomic.Pointer[chan struct{}] // closed when the reader stopped; nil unless asked to
+	greeted atomic.Bool                   // the handshake is over
 	ended   atomic.Bool
 	beat    slotEntry
 }
@@ -186,6 +187,7 @@ func (a *Agent) acknowledge() error {
 		return nil
 	}
 	a.state = stateWorking
+	a.greeted.Store(true)
 	a.conn.Established()
 	err := a.conn.SetReadDeadline(time.Time{})
 	if a.stopped.Load() { // stopReading may have set its deadline before this took it off

@@ -35,7 +35,7 @@ func TestBurstsAreDeliveredInOrder(t *testing.T) {
 	}
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
-		c := newRig(t, acceptor.NewTCP("127.0.0.1:0")).dialTCP()
+		c := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages = count + 1 }).dialTCP() // the client may be slower than the server
 		c.handshake()
 		var all []byte
 		for id := range count {

@@ -17,18 +17,25 @@ var (
 
 // Push queues v for the client.
 func (a *Agent) Push(_ context.Context, route string, v any) error {
-	data, ok := v.([]byte)
-	if !ok {
-		var err error
-		if data, err = a.host.Serializer.Marshal(v); err != nil {
-			return errs.Wrap(errs.CodeBadRequest, err)
-		}
+	data, err := a.host.Dispatcher.EncodePush(route, v)
+	if err != nil {
+		return err
 	}
-	return a.out.addMessage(&protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}, writeSoon)
+	err = a.out.addMessage(&protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}, writeSoon)
+	if err == nil {
+		a.host.Metrics.Pushes("queued", 1)
+	} else {
+		a.host.Metrics.Pushes("closed", 1)
+	}
+	return err
 }
 
 // WritePacket queues a packet that was encoded for many sessions.
-func (a *Agent) WritePacket(packet []byte) error { return a.out.addPacket(packet) }
+func (a *Agent) WritePacket(p dispatch.Packet) dispatch.Fate { return a.out.addPush(p) }
+
+// Greeted reports whether the handshake is over: a client before that does not
+// expect pushes.
+func (a *Agent) Greeted() bool { return a.greeted.Load() }
 
 // Respond queues the answer to a request. An answer that cannot be encoded
 // becomes an error that can.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/protocol"
 )
 
@@ -51,7 +52,7 @@ func TestPongsBetweenPushes(t *testing.T) {
 	}()
 	go func() {
 		for number := range uint32(count) {
-			_ = s.Entity().(*Agent).WritePacket(pushed(t, numbered(number, 500)))
+			_ = s.Entity().(*Agent).WritePacket(dispatch.Packet{Bytes: pushed(t, numbered(number, 500))})
 		}
 	}()
 	for number := range uint32(count) {

@@ -36,6 +36,7 @@ type writeQueue struct {
 	frames   int        // in buf
 	taken    int        // frames being written
 	bytes    int        // being written
+	held     *held      // the newest of what replaces; nil when nothing waits
 	writing  bool       // somebody writes
 	finished bool       // takes no more
 	lingers  bool       // close when the queue is written, not before
@@ -82,26 +83,45 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 		return errs.ErrClosed
 	}
 	if q.fullLocked(len(packet)) {
-		q.closed, q.lingers, q.reason = true, false, protocol.ReasonSlow
-		q.mu.Unlock()
-		q.a.host.Metrics.WriteQueueSlow()
-		q.a.abort(protocol.ReasonSlow)
+		q.tooSlow()
 		return errs.ErrClosed
 	}
-	buf := q.roomLocked()
-	*buf = q.a.conn.AppendFrame(*buf, packet)
-	q.frames++
+	q.appendLocked(packet)
 	q.startLocked(when)
 	return nil
 }
 
+// appendLocked makes packet the last frame.
+func (q *writeQueue) appendLocked(packet []byte) {
+	buf := q.roomLocked()
+	*buf = q.a.conn.AppendFrame(*buf, packet)
+	q.frames++
+}
+
+// tooSlow ends the connection of a client that does not read, and unlocks.
+func (q *writeQueue) tooSlow() {
+	q.closed, q.lingers, q.reason = true, false, protocol.ReasonSlow
+	q.mu.Unlock()
+	q.a.host.Metrics.WriteQueueSlow()
+	q.a.abort(protocol.ReasonSlow)
+}
+
 func (q *writeQueue) fullLocked(more int) bool {
-	pending := q.bytes
-	if q.buf != nil {
-		pending += len(*q.buf)
-	}
-	frames := q.frames + q.taken
+	frames, pending := q.pendingLocked()
 	return frames > 0 && (frames >= q.a.host.QueueMessages || pending+more > q.a.host.QueueBytes)
+}
+
+// pendingLocked is what the client has not been given yet, with what is being
+// written.
+func (q *writeQueue) pendingLocked() (frames, bytes int) {
+	frames, bytes = q.frames+q.taken, q.bytes
+	if q.buf != nil {
+		bytes += len(*q.buf)
+	}
+	if q.held != nil {
+		frames, bytes = frames+len(q.held.packets), bytes+q.held.bytes
+	}
+	return frames, bytes
 }
 
 func (q *writeQueue) roomLocked() *[]byte {
@@ -167,6 +187,7 @@ func (q *writeQueue) flush(context.Context) {
 func (q *writeQueue) take() *[]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.releaseLocked()
 	if q.buf == nil {
 		q.idleLocked()
 		return nil
@@ -197,7 +218,7 @@ func (q *writeQueue) written(buf *[]byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.bytes, q.taken = 0, 0
-	if q.buf != nil && !q.abandonedLocked() {
+	if (q.buf != nil || q.held != nil) && !q.abandonedLocked() {
 		return false
 	}
 	q.idleLocked()
@@ -234,6 +255,10 @@ func (q *writeQueue) dropLocked() {
 	if q.buf != nil {
 		putBuffer(q.buf, *q.buf)
 		q.buf, q.frames = nil, 0
+	}
+	if q.held != nil {
+		q.held.giveBack()
+		q.held = nil
 	}
 	q.bytes, q.taken = 0, 0
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/protocol"
 	"github.com/cereus-game/cereus/session"
 )
@@ -130,7 +131,7 @@ func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
 				case 0:
 					_ = a.Push(context.Background(), route, data)
 				case 1:
-					_ = a.WritePacket(encodedMessage(t, protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}))
+					_ = a.WritePacket(dispatch.Packet{Bytes: encodedMessage(t, protocol.Message{Type: protocol.MessagePush, Route: route, Data: data})})
 				default:
 					a.Respond(uint64(w), data, nil, n%2 == 0)
 				}

@@ -242,7 +242,7 @@ func (b *Inbox) next() (s step) {
 	s.ok = true
 	if b.parked {
 		s.m = b.overtakeLocked()
-		b.servesLocked(s.m)
+		b.servingLocked(s.m.route)
 		return s
 	}
 	if len(b.retries) > 0 {
@@ -252,16 +252,16 @@ func (b *Inbox) next() (s step) {
 	s.m = b.queue.first()
 	if s.m.route.local != nil {
 		b.popLocked()
-		b.servesLocked(s.m)
+		b.servingLocked(s.m.route)
 		s.more = b.queue.len() > 0
 	}
 	return s
 }
 
-// servesLocked notes what runs in turn.
-func (b *Inbox) servesLocked(m message) {
-	if !m.route.concurrent() {
-		b.serving = m.route
+// servingLocked notes the handler that runs next, if it runs in turn.
+func (b *Inbox) servingLocked(r *route) {
+	if !r.concurrent() {
+		b.serving = r
 	}
 }
 

@@ -4,47 +4,27 @@ import (
 	"cmp"
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
-	"github.com/cereus-game/cereus/protocol"
-	address "github.com/cereus-game/cereus/route"
-	"github.com/cereus-game/cereus/session"
 )
 
 // uidsPerMessage bounds the list of one push, far below the limit of NATS.
 const uidsPerMessage = 2000
 
-// PacketWriter is implemented by a frontend's session entity: it takes a push
-// that was encoded once for many sessions.
-type PacketWriter interface {
-	WritePacket(packet []byte) error
-}
-
-// payload encodes what a push on route carries. A route that no frontend could
-// send is refused here: there it would only be dropped.
-func (d *Dispatcher) payload(route string, v any) ([]byte, error) {
-	if len(route) > address.MaxLength {
-		return nil, errs.Wrap(errs.CodeBadRequest, protocol.ErrRouteTooLong)
-	}
-	if raw, ok := v.([]byte); ok {
-		return raw, nil
-	}
-	data, err := d.Serializer.Marshal(v)
-	return data, badArgument(err)
-}
-
-// PushToUsers sends v to the users, wherever on frontends of the type they are.
+// PushToUsers sends p to the users, wherever on frontends of the type they are.
 // It returns the uids that it could not be sent to, and why if it failed as a
 // whole. Users that nobody holds are not an error (wire.md 10.4), except on a
 // server of the type in standalone mode, which knows all of them.
-func (d *Dispatcher) PushToUsers(_ context.Context, frontendType, route string, v any, uids []string) ([]string, error) {
-	data, err := d.payload(route, v)
+func (d *Dispatcher) PushToUsers(_ context.Context, frontendType string, p Parcel, uids []string) ([]string, error) {
+	push, err := d.wire(&p)
 	if err != nil {
 		return uids, err
 	}
 	missing := uids
 	if d.Pool != nil && frontendType == d.Self.Type && !d.elsewhereToo() { // else this server hears the push with the others
-		if missing, err = d.pushHere(route, data, uids); err != nil {
+		if missing, err = d.pushHere(push, uids); err != nil {
 			return uids, err
 		}
 	}
@@ -54,68 +34,51 @@ func (d *Dispatcher) PushToUsers(_ context.Context, frontendType, route string, 
 	if d.client == nil {
 		return missing, nil
 	}
-	return d.pushAway(frontendType, route, data, missing)
+	failed, err := d.pushAway(frontendType, push, missing)
+	d.Metrics.Pushes("sent", len(missing)-len(failed))
+	return failed, err
 }
 
 // pushHere pushes to the sessions of this frontend and returns the other uids.
-func (d *Dispatcher) pushHere(route string, data []byte, uids []string) ([]string, error) {
-	packet, err := d.PushPacket(route, data)
+func (d *Dispatcher) pushHere(push *clusterpb.Push, uids []string) ([]string, error) {
+	packet, err := d.packet(push)
 	if err != nil {
 		return uids, err
 	}
 	var missing []string
+	var t tally
 	for _, uid := range uids {
-		if !d.writeTo(uid, packet) {
+		if d.writeTo(uid, packet, &t) == Gone {
 			missing = append(missing, uid)
 		}
 	}
+	d.count(&t)
 	return missing, nil
-}
-
-// writeTo queues packet for the sessions of a user, and reports whether one took it.
-func (d *Dispatcher) writeTo(uid string, packet []byte) (taken bool) {
-	if !d.Pool.Several() {
-		s, ok := d.Pool.ByUID(uid)
-		return ok && d.write(s, packet) == nil
-	}
-	d.Pool.OfUID(uid, func(s *session.Session) { taken = d.write(s, packet) == nil || taken })
-	return taken
-}
-
-func (d *Dispatcher) write(s *session.Session, packet []byte) error {
-	w, ok := s.Entity().(PacketWriter)
-	if !ok {
-		return errs.ErrClosed
-	}
-	return w.WritePacket(packet)
-}
-
-// PushPacket encodes a push once for every session that it goes to.
-func (d *Dispatcher) PushPacket(route string, data []byte) ([]byte, error) {
-	m := protocol.Message{Type: protocol.MessagePush, Route: route, Data: data}
-	body, err := m.AppendTo(make([]byte, 0, len(route)+len(data)+16), d.Encoding)
-	if err != nil {
-		return nil, err
-	}
-	return protocol.AppendPacket(nil, protocol.PacketData, body)
 }
 
 // pushAway sends one message for all frontends to those that understand it, and
 // one on each user's own subject to the others. Both hear both while there are
 // both: the second says that it is a copy.
-func (d *Dispatcher) pushAway(frontendType, route string, data []byte, uids []string) ([]string, error) {
+func (d *Dispatcher) pushAway(frontendType string, push *clusterpb.Push, uids []string) ([]string, error) {
 	switch d.frontends(frontendType) {
 	case ours:
-		return d.pushLists(frontendType, route, data, uids)
+		return d.pushLists(frontendType, push, uids)
 	case theirs:
-		return d.pushEach(frontendType, uids, &clusterpb.Push{Route: route, Data: data})
+		return d.pushEach(frontendType, push, uids)
 	}
-	failed, err := d.pushLists(frontendType, route, data, uids)
-	others, err2 := d.pushEach(frontendType, uids, &clusterpb.Push{Route: route, Data: data, Copied: true})
+	failed, err := d.pushLists(frontendType, push, uids)
+	others, err2 := d.pushEach(frontendType, copied(push), uids)
 	return union(failed, others), cmp.Or(err, err2)
 }
 
-func (d *Dispatcher) pushEach(frontendType string, uids []string, push *clusterpb.Push) ([]string, error) {
+// copied is push for frontends that do not know lists.
+func copied(push *clusterpb.Push) *clusterpb.Push {
+	second := proto.CloneOf(push)
+	second.Copied = true
+	return second
+}
+
+func (d *Dispatcher) pushEach(frontendType string, push *clusterpb.Push, uids []string) ([]string, error) {
 	var failed []string
 	var cause error
 	for _, uid := range uids {
@@ -142,18 +105,31 @@ func union(a, b []string) []string {
 	return a
 }
 
-func (d *Dispatcher) pushLists(frontendType, route string, data []byte, uids []string) ([]string, error) {
-	for most := uidsPerMessage; len(uids) > 0; {
-		n := min(len(uids), most)
-		push := &clusterpb.Push{Route: route, Data: data, Uids: uids[:n]}
-		switch err := d.client.PushToFrontends(frontendType, push); {
+func (d *Dispatcher) pushLists(frontendType string, push *clusterpb.Push, uids []string) ([]string, error) {
+	sent, err := inLists(push, uids, func(list *clusterpb.Push) error { return d.client.PushToFrontends(frontendType, list) })
+	if err != nil {
+		return uids[sent:], err
+	}
+	return nil, nil
+}
+
+// inLists sends push to the uids in as few messages as there is room for, and
+// returns to how many it was sent.
+func inLists(push *clusterpb.Push, uids []string, send func(*clusterpb.Push) error) (sent int, err error) {
+	for most := uidsPerMessage; sent < len(uids); {
+		n := min(len(uids)-sent, most)
+		list := &clusterpb.Push{
+			Route: push.GetRoute(), Data: push.GetData(), Priority: push.GetPriority(), Key: push.GetKey(),
+			Uids: uids[sent : sent+n],
+		}
+		switch err := send(list); {
 		case err == nil:
-			uids = uids[n:]
+			sent += n
 		case n > 1 && errs.CodeOf(err) == errs.CodeTooLarge:
 			most = n / 2 // the data leaves less room for uids
 		default:
-			return uids, err
+			return sent, err
 		}
 	}
-	return nil, nil
+	return sent, nil
 }

@@ -83,7 +83,7 @@ func TestPushPaths(t *testing.T) {
 	room.sees(front)
 	s := room.spied()
 	push := func(n int) ([]string, error) {
-		return room.d.PushToUsers(t.Context(), "front", "onX", []byte("x"), uids(n))
+		return room.d.PushToUsers(t.Context(), "front", Parcel{Route: "onX", Payload: []byte("x")}, uids(n))
 	}
 	failed, err := push(1) // nobody listens on a user's own subject
 	require.NoError(t, err)
@@ -153,13 +153,13 @@ func TestPushPaths(t *testing.T) {
 		}
 		return nil
 	}
-	failed, err = lone.d.PushToUsers(t.Context(), "front", "onX", []byte("x"), uids(3))
+	failed, err = lone.d.PushToUsers(t.Context(), "front", Parcel{Route: "onX", Payload: []byte("x")}, uids(3))
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, []string{"u1"}, failed)
 	require.Empty(t, s.lists)
 	require.False(t, s.copied)
 
-	_, err = room.d.PushToUsers(t.Context(), "front", "onX", func() {}, uids(1))
+	_, err = room.d.PushToUsers(t.Context(), "front", Parcel{Route: "onX", Payload: func() {}}, uids(1))
 	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
 }
 
@@ -171,14 +171,14 @@ type seat struct {
 	mu      sync.Mutex // guards the rest
 	packets [][]byte
 	kicked  chan struct{}
-	broken  error
+	fate    Fate
 }
 
-func (s *seat) WritePacket(p []byte) error {
+func (s *seat) WritePacket(p Packet) Fate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.packets = append(s.packets, p)
-	return s.broken
+	s.packets = append(s.packets, p.Bytes)
+	return s.fate
 }
 
 func (s *seat) heard() int {
@@ -219,9 +219,9 @@ func TestS24_PushToThoseWhoAreHere(t *testing.T) {
 	front.sees(front)
 	_, ann := w.seated(front, "ann")
 	_, bob := w.seated(front, "bob")
-	bob.broken = errs.ErrClosed
+	bob.fate = Gone
 	s := front.spied()
-	failed, err := front.d.PushToUsers(t.Context(), "front", "onX", map[string]int{"a": 1}, []string{"ann", "bob", "carol"})
+	failed, err := front.d.PushToUsers(t.Context(), "front", Parcel{Route: "onX", Payload: map[string]int{"a": 1}}, []string{"ann", "bob", "carol"})
 	require.NoError(t, err)
 	require.Empty(t, failed, "others may hold them")
 	require.Equal(t, []string{"bob", "carol"}, s.lists[0].GetUids())
@@ -231,10 +231,10 @@ func TestS24_PushToThoseWhoAreHere(t *testing.T) {
 	require.JSONEq(t, `{"a":1}`, string(m.Data))
 
 	front.d.client = nil // standalone knows all there are
-	failed, err = front.d.PushToUsers(t.Context(), "front", "onX", "x", []string{"ann", "bob", "carol"})
+	failed, err = front.d.PushToUsers(t.Context(), "front", Parcel{Route: "onX", Payload: "x"}, []string{"ann", "bob", "carol"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"bob", "carol"}, failed)
-	_, err = front.d.PushToUsers(t.Context(), "front", string(make([]byte, 300)), "x", []string{"ann"})
+	_, err = front.d.PushToUsers(t.Context(), "front", Parcel{Route: string(make([]byte, 300)), Payload: "x"}, []string{"ann"})
 	require.Error(t, err)
 	failed, err = front.d.KickUsers(t.Context(), "front", "", []string{"carol"})
 	require.ErrorIs(t, err, errs.ErrSessionNotFound)

@@ -44,7 +44,7 @@ func (b *backend) Push(_ context.Context, route string, v any) error {
 	if err != nil {
 		return err
 	}
-	data, err := b.d.payload(route, v)
+	data, err := b.d.EncodePush(route, v)
 	if err != nil {
 		return err
 	}

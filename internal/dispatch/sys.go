@@ -19,6 +19,7 @@ const (
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
 	routeProbe       = "sys.probe"    // ours: Pitaya's servers do not have it
+	routeDeliver     = "sys.deliver"  // cereus only
 	routeSessions    = "sys.sessions" // cereus only
 	routeBound       = "sys.bound"    // of cereus frontends only
 )
@@ -33,6 +34,7 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "kick", s.kick)
 	component.RemoteRaw(r, "probe", s.probe)
 	component.Remote(r, "sessions", s.sessions)
+	component.Remote(r, "deliver", s.deliver)
 	component.Remote(r, "bound", s.bound)
 }
 

@@ -18,29 +18,33 @@ var _ cluster.UserHandler = Users{}
 
 // HandlePush pushes to the users that are here; the others are somebody else's.
 func (u Users) HandlePush(push *clusterpb.Push) {
-	if push.GetSession() != 0 && u.D.Pool.Several() {
-		u.pushOne(push)
-		return
+	var err error
+	switch uids := push.GetUids(); {
+	case push.GetEveryone() != nil:
+		err = u.D.pushToEveryone(push)
+	case push.GetSession() != 0 && u.D.Pool.Several():
+		err = u.pushOne(push)
+	default:
+		if uid := push.GetUid(); uid != "" {
+			uids = append(uids, uid)
+		}
+		_, err = u.D.pushHere(push, uids)
 	}
-	uids := push.GetUids()
-	if uid := push.GetUid(); uid != "" {
-		uids = append(uids, uid)
-	}
-	if _, err := u.D.pushHere(push.GetRoute(), push.GetData(), uids); err != nil {
+	if err != nil {
 		u.D.Log.WithError(err).WithField("route", push.GetRoute()).Warn("a push from another server cannot be sent to clients")
 	}
 }
 
 // pushOne pushes to the one session of its user that is meant.
-func (u Users) pushOne(push *clusterpb.Push) {
-	packet, err := u.D.PushPacket(push.GetRoute(), push.GetData())
+func (u Users) pushOne(push *clusterpb.Push) error {
+	packet, err := u.D.packet(push)
 	if err != nil {
-		u.D.Log.WithError(err).WithField("route", push.GetRoute()).Warn("a push from another server cannot be sent to clients")
-		return
+		return err
 	}
-	u.D.sessionsOf(push.GetUid(), push.GetSession(), func(s *session.Session) {
-		_ = u.D.write(s, packet) // of a closed session: it is gone
-	})
+	var t tally
+	u.D.sessionsOf(push.GetUid(), push.GetSession(), func(s *session.Session) { u.D.write(s, packet, &t) })
+	u.D.count(&t)
+	return nil
 }
 
 // HandleKick closes the connections of the users that are here.
