@@ -22,6 +22,9 @@ type Result[Reply any] struct {
 // errNotAwaited is what CallAll says of a server that it did not wait for.
 var errNotAwaited = errs.New(errs.CodeClosed, "the answer of this server was not waited for: the others decided the call")
 
+// errNoOutcome is of a call whose goroutine code of the application ended.
+var errNoOutcome = errs.New(errs.CodeInternal, "a call middleware, or a method of the reply, ended the goroutine of the call (runtime.Goexit)")
+
 // CallAll calls the remote at target, a route, on every server of its type, this one
 // excepted, at the same time, and returns one Result per server, sorted by
 // server id. The error is that of a route without a server type or of a type
@@ -149,7 +152,11 @@ func each[Reply any](ctx context.Context, all *callingAll) iter.Seq[Result[Reply
 		defer cancel(errNotAwaited)
 		results := make(chan Result[Reply], len(all.servers))
 		for _, id := range all.servers {
-			calls.Go(func() { results <- callOne[Reply](ctx, all, id) })
+			calls.Go(func() {
+				r := Result[Reply]{ServerID: id, Err: errNoOutcome}
+				defer func() { results <- r }()
+				r = callOne[Reply](ctx, all, id)
+			})
 		}
 		for range all.servers {
 			if !yield(<-results) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -165,6 +166,33 @@ func TestCallEach(t *testing.T) {
 type bad struct{}
 
 func (*bad) UnmarshalJSON([]byte) error { panic("unreadable") }
+
+// Application code that ends its goroutine leaves nobody waiting.
+func TestCallAllSurvivesGoexit(t *testing.T) {
+	t.Parallel()
+	exits := func(pipeline.Handler) pipeline.Handler {
+		return func(context.Context, any) (any, error) {
+			runtime.Goexit()
+			return nil, nil
+		}
+	}
+	app, _ := newWorld(t).rooms(2, server{kind: "match", opts: []cereus.Option{cereus.WithCallMiddleware(exits)}})
+	done := make(chan []cereus.Result[Greeting], 1)
+	go func() {
+		results, _ := cereus.CallAll[Greeting](context.Background(), app, "room.table.who", nil)
+		done <- results
+	}()
+	select {
+	case results := <-done:
+		require.Len(t, results, 2)
+		for _, r := range results {
+			require.Equal(t, errs.CodeInternal, errs.CodeOf(r.Err))
+			require.Nil(t, r.Reply)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("CallAll waits for ever")
+	}
+}
 
 func TestNotifyAll(t *testing.T) {
 	t.Parallel()

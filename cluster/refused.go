@@ -19,5 +19,5 @@ func (e *refusedError) Unwrap() error { return e.err }
 // say so.
 func IsRefused(err error) bool {
 	_, ok := errors.AsType[*refusedError](err)
-	return ok
+	return ok && !isCancelled(err)
 }

@@ -180,7 +180,7 @@ func (c *RPCClient) wait(ctx context.Context, w *waiter, token uint64) (*cluster
 func (c *RPCClient) ended(ctx context.Context, call callInfo) error {
 	cause := context.Cause(ctx)
 	if cause != nil && ctx.Err() != context.DeadlineExceeded {
-		return errs.Wrap(errs.CodeClosed, cause)
+		return errs.Wrap(errs.CodeClosed, &cancelledError{cause})
 	}
 	c.metrics.CountRPC(EventTimeout)
 	return c.timeoutError(call)

@@ -202,7 +202,7 @@ var errMaybe = errs.New(errs.CodeUnavailable,
 // certainly reached no server, so that sending it elsewhere cannot run it twice.
 func IsUndelivered(err error) bool {
 	_, ok := errors.AsType[*undeliveredError](err)
-	return ok
+	return ok && !isCancelled(err)
 }
 
 // IsMaybe reports whether err says of a call that it may or may not have run

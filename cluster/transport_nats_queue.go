@@ -1,15 +1,13 @@
 package cluster
 
-import (
-	"runtime"
-	"sync"
-)
+import "sync"
 
 // Bounds of what waits for the writer (design section 4).
 const (
 	natsQueueMessages = 64 << 10
 	natsQueueBytes    = 64 << 20
 	natsQueueKept     = 4 << 10 // capacity that an empty queue keeps
+	natsGathered      = 1 << 10 // messages that the writer lets gather
 )
 
 // natsQueued is a message for the writer, or something else to do in its turn.
@@ -137,21 +135,29 @@ func (q *natsQueue) giveBack(batch []natsQueued) {
 	q.mu.Unlock()
 }
 
-// gather lets others run as long as they send. Those that were woken on another
-// processor need a moment to begin.
-func (q *natsQueue) gather() {
+// gather lets others run, by yield, as long as they send and one write takes it
+// all. Those that were woken on another processor need a moment to begin.
+func (q *natsQueue) gather(yield func()) {
 	for before, still := 0, 0; still < 3; {
-		runtime.Gosched()
-		q.mu.Lock()
-		n := len(q.items)
-		q.mu.Unlock()
-		if n > before {
+		yield()
+		n, full := q.gathered()
+		switch {
+		case full: // who only sends would go on until nothing is accepted any more
+			return
+		case n > before:
 			still = 0
-		} else {
+		default:
 			still++
 		}
 		before = n
 	}
+}
+
+// gathered is how many messages are queued, and whether they fill a write.
+func (q *natsQueue) gathered() (n int, full bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items), len(q.items) >= natsGathered || q.bytes >= natsOutLimit
 }
 
 // finish has the writer end after what is queued.

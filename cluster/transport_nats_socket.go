@@ -63,10 +63,17 @@ func (s *natsSocket) gather() bool {
 
 // Write is called by nats.go, under its lock.
 func (s *natsSocket) Write(p []byte) (int, error) {
-	if !s.gathers.Load() {
+	if !s.plain && bytes.HasPrefix(p, []byte("CONNECT ")) {
+		s.plain = true
+	}
+	if !s.plain {
 		return s.writeThrough(p)
 	}
 	s.mu.Lock()
+	if !s.gathers.Load() {
+		defer s.mu.Unlock()
+		return s.writeThrough(p)
+	}
 	if s.failed == nil {
 		s.out = append(s.out, p...)
 		s.tryLocked()
@@ -86,11 +93,6 @@ func (s *natsSocket) Write(p []byte) (int, error) {
 // writeThrough writes as nats.go asks, while it connects or when what it writes
 // is wrapped in something else.
 func (s *natsSocket) writeThrough(p []byte) (int, error) {
-	s.plain = s.plain || bytes.HasPrefix(p, []byte("CONNECT "))
-	if s.plain {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-	}
 	n, err := s.Conn.Write(p)
 	if err != nil {
 		s.broke()
@@ -148,6 +150,10 @@ func (s *natsSocket) tryLocked() {
 func (s *natsSocket) drain() {
 	for s != nil && s.try() {
 		s.mu.Lock()
+		if s.writing { // by the writer, which has just finished
+			s.mu.Unlock()
+			return
+		}
 		b := s.out
 		s.out, s.spare, s.writing = s.spare[:0], nil, true
 		s.mu.Unlock()

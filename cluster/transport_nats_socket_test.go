@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -184,4 +185,37 @@ func TestTurnsOfTheQueue(t *testing.T) {
 	q.take()
 	q.finish()
 	require.False(t, q.begin(), "nothing is accepted any more")
+}
+
+// What nats.go was about to write itself when the socket began to take messages
+// does not come between the halves of one.
+func TestSocketBeginsBetweenWrites(t *testing.T) {
+	t.Parallel()
+	w := newSocketWorld(t)
+	w.socket.gathers.Store(false)
+	w.socket.mu.Lock()
+	written := make(chan error, 1)
+	go func() {
+		_, err := w.socket.Write([]byte("PING\r\n"))
+		written <- err
+	}()
+	require.Eventually(t, func() bool {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for _, stack := range strings.Split(string(stacks), "\n\n") {
+			if strings.Contains(stack, "TestSocketBeginsBetweenWrites") && strings.Contains(stack, "Mutex).Lock") {
+				return true
+			}
+		}
+		return false
+	}, rpcPatience, rpcPoll)
+	w.socket.out = append(w.socket.out, "UB a 1\r\nx\r\n"...) // of which a part was written
+	w.socket.gathers.Store(true)
+	w.socket.mu.Unlock()
+	require.NoError(t, <-written)
+	require.NoError(t, w.peer.SetReadDeadline(time.Now().Add(rpcPatience)))
+	got := make([]byte, len("UB a 1\r\nx\r\nPING\r\n"))
+	_, err := io.ReadFull(w.peer, got)
+	require.NoError(t, err)
+	require.Equal(t, "UB a 1\r\nx\r\nPING\r\n", string(got))
 }

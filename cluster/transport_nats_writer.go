@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -57,7 +58,7 @@ func (t *NATSTransport) write(context.Context) {
 		if batch == nil {
 			<-t.queue.wake
 			if crowd > 0 { // they are about to send again: fewer, larger writes
-				t.queue.gather()
+				t.queue.gather(runtime.Gosched)
 			}
 			continue
 		}

@@ -21,6 +21,7 @@ type forward struct {
 	meta  metadata
 	lane  *lane  // of the last attempt
 	seq   uint64 // on the wire
+	first uint64 // seq of the first attempt
 	began uint64 // target's tick
 	epoch uint64
 	had   time.Duration // time to answer, of the last attempt
@@ -49,7 +50,7 @@ func (b *Inbox) forward(m message) {
 func (b *Inbox) resend(f *forward) {
 	t, err := f.choose()
 	if err != nil {
-		b.dropRetry()
+		b.dropRetry(f)
 		b.fail(&f.m, err)
 		return
 	}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cereus-game/cereus/errs"
@@ -103,7 +104,7 @@ func (b *Inbox) tryAdmit(f *forward, t *target) admission {
 func (b *Inbox) tryReadmit(f *forward, t *target) admission {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || b.retries[0] != f { // an earlier one has come back meanwhile
 		return refused
 	}
 	l := b.laneLocked(t)
@@ -125,13 +126,23 @@ func (b *Inbox) tryReadmit(f *forward, t *target) admission {
 // olderLocked reports whether forwards of an older way have no outcome yet.
 func (l *lane) olderLocked(epoch uint64) bool { return l.inFlight > 0 && l.epoch != epoch }
 
-// dropRetry gives the first retry up.
-func (b *Inbox) dropRetry() {
+// dropRetry gives f up, which is one of the retries unless b was closed.
+func (b *Inbox) dropRetry(f *forward) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.retries) > 0 {
-		b.retries = b.retries[1:]
+	if i := slices.Index(b.retries, f); i >= 0 {
+		b.retries = slices.Delete(b.retries, i, i+1)
 	}
+}
+
+// addRetryLocked puts f before those that followed it when they were first sent:
+// one that comes back twice may find them still waiting.
+func (b *Inbox) addRetryLocked(f *forward) {
+	i := slices.IndexFunc(b.retries, func(o *forward) bool { return o.first > f.first })
+	if i < 0 {
+		i = len(b.retries)
+	}
+	b.retries = slices.Insert(b.retries, i, f)
 }
 
 // undecidedLocked reports whether forwards to servers of the type may still come
@@ -153,6 +164,9 @@ func (b *Inbox) enterLocked(f *forward, l *lane, epoch uint64) {
 	l.inFlight++
 	l.epoch, l.began = epoch, l.target.ticks.Add(1)
 	f.lane, f.seq, f.began, f.epoch = l, b.seq, l.began, epoch
+	if f.first == 0 {
+		f.first = f.seq
+	}
 }
 
 // sent notes that the sending of the lane's last forward is over.
@@ -186,7 +200,7 @@ func (b *Inbox) retry(f *forward) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
-		b.retries = append(b.retries, f)
+		b.addRetryLocked(f)
 	}
 	b.leaveLocked(f)
 	b.startLocked()
