@@ -44,7 +44,8 @@ func Where(key string, value any) BroadcastOption {
 // Broadcast sends p to every user on the frontends of the type, with one NATS
 // message for all of them. Each session that is there all the time gets one copy.
 // It returns the ids of the type's frontends that no broadcast reaches, which are
-// Pitaya's. Like Push it does not wait to hear whether it arrived.
+// Pitaya's. Like Push it does not wait to hear whether it arrived. While NATS is
+// away it is Unavailable; a frontend's own users have got it then.
 func (a *App) Broadcast(ctx context.Context, p Push, opts ...BroadcastOption) (unreached []string, err error) {
 	frontendType, err := a.frontendType(p.FrontendType)
 	if err != nil {

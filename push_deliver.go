@@ -10,17 +10,17 @@ import (
 type Delivery int
 
 const (
-	// DeliveryUnknown: not every frontend of the type told, and those that did do not
-	// have the user. A frontend may have been away, or it is a Pitaya one, or none
+	// DeliveryUnknown says that not every frontend of the type told, and that those
+	// that did do not have the user. A frontend may have been away, or it is a Pitaya one, or none
 	// is known. The push may have arrived.
 	DeliveryUnknown Delivery = iota
-	// DeliveryOffline: every frontend of the type said that the user is not there.
+	// DeliveryOffline says that no frontend of the type has the user: all of them told.
 	DeliveryOffline
-	// DeliveryDropped: the user is there, and the push, which was Droppable, was left
-	// out because the client does not read fast enough.
+	// DeliveryDropped says that the user is there, and that the push, which was
+	// Droppable, was left out because the client does not read fast enough.
 	DeliveryDropped
-	// DeliveryOnline: the push is in the queue of the user's connection. Whether the
-	// client read it only the client can tell.
+	// DeliveryOnline says that the push is in the queue of the user's connection.
+	// Whether the client read it only the client can tell.
 	DeliveryOnline
 )
 

@@ -124,7 +124,11 @@ func (s *server) enter(ctx context.Context, _ []byte) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("no session")
 	}
-	return []byte("entered"), s.groups.Add(ctx, "all", player.UID())
+	err := s.groups.Add(ctx, "all", player.UID())
+	if errors.Is(err, group.ErrMemberExists) { // in the run before
+		err = nil
+	}
+	return []byte("entered"), err
 }
 
 func (s *server) broadcast(ctx context.Context, data []byte) ([]byte, error) {

@@ -94,7 +94,7 @@ func TestS11_KeysAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]func(n int) (key string, size int){
 		"keys":   func(n int) (string, int) { return fmt.Sprint(n), 10 },
-		"values": func(n int) (string, int) { return fmt.Sprint(n % 2), n << 10 },
+		"values": func(n int) (string, int) { return fmt.Sprint(n % 2), n << 14 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
