@@ -52,6 +52,11 @@ func (a *App) joinCluster() error {
 			a.dispatcher.Heard = a.bindings.Heard
 			hookBindings(a.pool, a.bindings)
 		}
+		if a.config.Modules.BindingStorage.Enabled {
+			plain := newPlainBindings(a)
+			plain.hook()
+			a.links = append(a.links, plain)
+		}
 		a.links = append(a.links, subjects)
 		a.discovery.AddListener(subjects)
 	}

@@ -61,7 +61,7 @@ func (f *fan) open(ctx context.Context, p fanLoad) error {
 			break
 		}
 		f.members = append(f.members, l)
-		if err := l.request(1, routeJoin, fmt.Appendf(nil, "member-%d", i)); err != nil {
+		if err := l.request(routeJoin, fmt.Appendf(nil, "member-%d", i)); err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
 	}
@@ -90,7 +90,7 @@ func (f *fan) listen(l *link, stop *atomic.Bool) error {
 func (f *fan) drive(ctx context.Context, data []byte, stop *atomic.Bool) error {
 	defer f.close()
 	for !stop.Load() {
-		if err := f.control.request(1, routeBroadcast, data); err != nil {
+		if err := f.control.request(routeBroadcast, data); err != nil {
 			return fmt.Errorf("broadcast: %w", err)
 		}
 		select {

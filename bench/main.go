@@ -26,7 +26,7 @@ type flags struct {
 func main() {
 	f := flags{}
 	flag.StringVar(&f.role, "role", "", "for the program's own use: what a child process is")
-	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, forward, broadcast, idle, discovery")
+	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, forward, broadcast, idle, login, discovery")
 	flag.IntVar(&f.runs, "runs", 5, "runs, of which the median is shown")
 	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured")
 	flag.BoolVar(&f.json, "json", false, "print JSON with every run instead of a table")

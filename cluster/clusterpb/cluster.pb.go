@@ -584,6 +584,7 @@ type BindMsg struct {
 	Base            int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`                                              // without an epoch: the revision of etcd at which there was none; 0: etcd is away
 	ReplacedNonce   string                 `protobuf:"bytes,1003,opt,name=replaced_nonce,json=replacedNonce,proto3" json:"replaced_nonce,omitempty"`        // the run of the frontend whose record this one has replaced
 	ReplacedSession int64                  `protobuf:"varint,1004,opt,name=replaced_session,json=replacedSession,proto3" json:"replaced_session,omitempty"` // and the session there
+	AgeUs           int64                  `protobuf:"varint,1005,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`                               // microseconds since the bind
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -663,6 +664,13 @@ func (x *BindMsg) GetReplacedNonce() string {
 func (x *BindMsg) GetReplacedSession() int64 {
 	if x != nil {
 		return x.ReplacedSession
+	}
+	return 0
+}
+
+func (x *BindMsg) GetAgeUs() int64 {
+	if x != nil {
+		return x.AgeUs
 	}
 	return 0
 }
@@ -1250,7 +1258,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x13\n" +
 	"\x04uids\x18\xe8\a \x03(\tR\x04uids\x12\x17\n" +
-	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"\xc8\x01\n" +
+	"\x06copied\x18\xe9\a \x01(\bR\x06copied\"\xe0\x01\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
@@ -1258,7 +1266,8 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\asession\x18\xe9\a \x01(\x03R\asession\x12\x13\n" +
 	"\x04base\x18\xea\a \x01(\x03R\x04base\x12&\n" +
 	"\x0ereplaced_nonce\x18\xeb\a \x01(\tR\rreplacedNonce\x12*\n" +
-	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\"#\n" +
+	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\x12\x16\n" +
+	"\x06age_us\x18\xed\a \x01(\x03R\x05ageUs\"#\n" +
 	"\vBoundAnswer\x12\x14\n" +
 	"\x05holds\x18\x01 \x01(\bR\x05holds\"O\n" +
 	"\aKickMsg\x12\x16\n" +
