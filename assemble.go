@@ -139,7 +139,7 @@ func (a *App) dispatchParams() dispatch.Params {
 	p := dispatch.Params{
 		Self: a.self, Router: router.New(), Table: a.table, Pool: a.pool,
 		Serializer: a.serializer, Encoding: a.encoding(),
-		Handlers: pipeline.Chain(handlers...), Remotes: pipeline.Chain(a.opts.remotes...),
+		Handlers: chained(handlers), Remotes: pipeline.Chain(a.opts.remotes...),
 		Loopback: c.Cluster.RPC.Server.LoopbackEnabled, Log: a.log, Metrics: a.metrics,
 		Limits: dispatch.Limits{
 			Mailbox: c.Conn.Mailbox, SessionWindow: c.Cluster.Window.Session, ServerWindow: c.Cluster.Window.Server,
@@ -154,6 +154,14 @@ func (a *App) dispatchParams() dispatch.Params {
 		p.HidePanics = func(any) string { return "internal error" }
 	}
 	return p
+}
+
+// chained is nil, which costs nothing, without middleware.
+func chained(handlers []pipeline.Middleware) pipeline.Middleware {
+	if len(handlers) == 0 {
+		return nil
+	}
+	return pipeline.Chain(handlers...)
 }
 
 func (a *App) hostParams() agent.HostParams {

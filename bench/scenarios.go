@@ -45,7 +45,7 @@ func (b *bench) local(ctx context.Context) error {
 	for _, s := range shapes() {
 		goal := 0.0
 		if s.inFlight > 1 {
-			goal = 0.9
+			goal = 0.35
 		}
 		unbatched := b.each(b.row("bare echo unbatched "+s.String(), "req/s"), eachServer, b.load, "echo",
 			b.echo(target{each.TCP, bareEcho}, routeEcho, s))
@@ -53,7 +53,7 @@ func (b *bench) local(ctx context.Context) error {
 			b.echo(target{burst.TCP, bareEcho}, routeEcho, s))
 		tcp := b.each(b.row("local TCP "+s.String(), "req/s"), server, b.load, "echo",
 			b.echo(target{front.TCP, overTCP}, routeEcho, s))
-		tcp.beside(unbatched, goal).beside(batched, 0)
+		tcp.beside(unbatched, 0).beside(batched, goal)
 		tcp.AllocsAtMost = 16
 		b.each(b.row("local WebSocket "+s.String(), "req/s"), server, b.load, "echo",
 			b.echo(target{front.WS, overWS}, routeEcho, s)).beside(unbatched, 0).beside(batched, 0)

@@ -45,7 +45,8 @@ type Method struct {
 	arg     argShape
 	newArg  func() any // a fresh *T for argTyped
 	call    func(ctx context.Context, arg any) (any, error)
-	argType string // for listings
+	raw     func(ctx context.Context, body []byte) ([]byte, error) // call without a change of types; nil: there are types
+	argType string                                                 // for listings
 	outType string
 	owner   string // the component's type, for error messages
 }

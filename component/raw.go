@@ -15,6 +15,7 @@ func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, err
 	if fn == nil {
 		return m
 	}
+	m.raw = fn
 	m.call = func(ctx context.Context, arg any) (any, error) {
 		body, ok := arg.([]byte)
 		if !ok && arg != nil {
@@ -23,6 +24,23 @@ func rawRequestMethod(name string, fn func(context.Context, []byte) ([]byte, err
 		return rawReply(fn(ctx, body))
 	}
 	return m
+}
+
+// Raw reports whether CallRaw may be called: the method takes bytes and
+// returns bytes.
+func (m *Method) Raw() bool { return m.raw != nil }
+
+// CallRaw is Decode, Call and Encode in one for a method that is Raw, where no
+// middleware looks at argument and reply.
+func (m *Method) CallRaw(ctx context.Context, body []byte) ([]byte, error) {
+	reply, err := m.raw(ctx, body)
+	switch {
+	case err != nil:
+		return nil, err
+	case reply == nil:
+		return nil, errs.ErrNilReply
+	}
+	return reply, nil
 }
 
 func rawNotifyMethod(name string, fn func(context.Context, []byte), as role) *Method {

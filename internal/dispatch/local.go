@@ -108,6 +108,13 @@ func (b *Inbox) execute(m *message) (data []byte, err error) {
 		return nil, errs.ErrNotifyRoute
 	}
 	ctx := &localContext{Context: b.session.Context(), dispatcher: b.d, route: m.route, at: m.at}
+	if e.direct {
+		data, err = e.method.CallRaw(ctx, m.data)
+		if m.id == 0 || m.notify {
+			data = nil
+		}
+		return data, err
+	}
 	out, err := b.d.invoke(ctx, e, m.data)
 	if err != nil || m.id == 0 || m.notify {
 		return nil, err

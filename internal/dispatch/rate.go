@@ -19,11 +19,13 @@ type visitor struct {
 }
 
 // limitRates has handlers with component.WithRate refuse what sessions of other
-// servers send beyond it. For this server's own sessions their readers do.
+// servers send beyond it; for this server's own sessions their readers do. Of
+// the others it finds those that nothing stands in front of.
 func (d *Dispatcher) limitRates() {
 	for _, e := range d.handlers {
 		r := ratelimit.Rate(e.method.Rate)
 		if !r.Limits() {
+			e.direct = d.Handlers == nil && e.method.Raw()
 			continue
 		}
 		d.rated = true

@@ -33,6 +33,7 @@ func (r *route) concurrent() bool {
 type endpoint struct {
 	method  *component.Method // nil: there is none, and failure says so
 	handle  pipeline.Handler  // the method inside its pipeline
+	direct  bool              // there is no pipeline, and bytes go in and out
 	failure error             // the answer when method is nil
 }
 
