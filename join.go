@@ -61,6 +61,11 @@ func (a *App) joinCluster() error {
 		sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })
 		a.dispatcher.Sessions = sessions.Answer
 		a.links = append(a.links, subjects, sessions)
+		if a.config.Modules.BindingStorage.Enabled {
+			plain := newPlainBindings(a)
+			plain.hook()
+			a.links = append(a.links, plain)
+		}
 		a.discovery.AddListener(subjects)
 	}
 	return nil

@@ -28,6 +28,7 @@ type bare struct {
 	listener net.Listener
 	write    string
 	group    *lifecycle.Group
+	shake    []byte // the answer to a handshake
 
 	mu      sync.Mutex // guards what follows
 	conns   map[net.Conn]struct{}
@@ -39,7 +40,12 @@ func startBare(ctx context.Context, s bareSettings) (*bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bare{listener: listener, write: s.Write, group: lifecycle.NewGroup(ctx), conns: make(map[net.Conn]struct{})}
+	shake, err := protocol.AppendPacket(nil, protocol.PacketHandshake,
+		[]byte(`{"code":200,"sys":{"heartbeat":30,"dict":{},"serializer":"json"}}`))
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	b := &bare{listener: listener, shake: shake, write: s.Write, group: lifecycle.NewGroup(ctx), conns: make(map[net.Conn]struct{})}
 	b.group.Go("accept", b.accept)
 	return b, nil
 }
@@ -103,6 +109,12 @@ func flush(conn net.Conn, out *[]byte) bool {
 
 // answer appends the response to a request, which carries its data.
 func (b *bare) answer(conn net.Conn, out, packet []byte) []byte {
+	switch protocol.PacketType(packet[0]) {
+	case protocol.PacketHandshake:
+		return append(out, b.shake...)
+	case protocol.PacketHandshakeAck:
+		return out
+	}
 	body := packet[protocol.HeaderSize:]
 	id, n := binary.Uvarint(body[1:])
 	routeAt := 2 + n

@@ -131,8 +131,8 @@ func (l *link) receive(flag byte) (int, error) {
 }
 
 // request sends one request and waits for its response.
-func (l *link) request(id uint64, route string, data []byte) error {
-	packet, err := requestPacket(id, route, data)
+func (l *link) request(route string, data []byte) error {
+	packet, err := requestPacket(1, route, data)
 	if err != nil {
 		return err
 	}

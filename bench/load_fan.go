@@ -62,11 +62,11 @@ func (f *fan) open(ctx context.Context, p fanLoad) error {
 			break
 		}
 		f.members = append(f.members, l)
-		if err := l.request(1, routeJoin, fmt.Appendf(nil, "member-%d", i)); err != nil {
+		if err := l.request(routeJoin, fmt.Appendf(nil, "member-%d", i)); err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
 		if p.Behind {
-			if err := l.request(2, routeEnter, nil); err != nil {
+			if err := l.request(routeEnter, nil); err != nil {
 				return fmt.Errorf("enter: %w", err)
 			}
 		}
@@ -100,7 +100,7 @@ func (f *fan) drive(ctx context.Context, p fanLoad, stop *atomic.Bool) error {
 		route = routeBroadcastBehind
 	}
 	for !stop.Load() {
-		if err := f.control.request(1, route, data); err != nil {
+		if err := f.control.request(route, data); err != nil {
 			return fmt.Errorf("broadcast: %w", err)
 		}
 		select {

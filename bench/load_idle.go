@@ -61,7 +61,7 @@ func (h *idlers) bind(ctx context.Context, p bindLoad) (int, error) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return l.request(1, routeBind, []byte(p.Prefix+strconv.Itoa(i)))
+			return l.request(routeBind, []byte(p.Prefix+strconv.Itoa(i)))
 		})
 	}
 	return len(h.links), work.Wait()

@@ -27,7 +27,7 @@ type flags struct {
 func main() {
 	f := flags{}
 	flag.StringVar(&f.role, "role", "", "for the program's own use: what a child process is")
-	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, calls, forward, broadcast, idle, discovery")
+	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, calls, forward, broadcast, idle, login, discovery")
 	flag.StringVar(&f.rows, "rows", "", "regular `expression` that chooses rows of the scenarios, for a closer look")
 	flag.IntVar(&f.runs, "runs", 5, "runs, of which the median is shown")
 	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured")

@@ -46,7 +46,7 @@ func play(ctx context.Context, role string) error {
 		held := &idlers{}
 		known["echo"], known["fan"] = does(runEcho), does(runFan)
 		known["idle"], known["release"] = does(held.open), does(held.close)
-		known["bind"] = does(held.bind)
+		known["bind"], known["login"] = does(held.bind), does(runLogins)
 	default:
 		return fmt.Errorf("unknown role %q", role)
 	}

@@ -14,6 +14,7 @@ func scenarios() []scenario {
 		{"forward", (*bench).forward},
 		{"broadcast", (*bench).broadcast},
 		{"idle", (*bench).idle},
+		{"login", (*bench).login},
 		{"discovery", (*bench).discovery},
 	}
 }

@@ -87,6 +87,7 @@ type binding struct {
 	dropped  bool          // not in held any more: the owner deletes the record
 	put      string        // value that may have been written as its record
 	replaced *Binding      // another server's record that was taken over
+	insisted bool          // another one without a record was told again
 	silent   bool          // it could not be announced
 	adrift   bool          // its record may say something else
 	passed   bool          // one without a record was heard of before this was announced
@@ -239,6 +240,9 @@ func (b *Bindings) message(uid string, e *binding) *clusterpb.BindMsg {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Epoch: e.epoch}
+	if !e.at.IsZero() {
+		m.AgeUs = time.Since(e.at).Microseconds()
+	}
 	if e.replaced != nil {
 		m.ReplacedNonce, m.ReplacedSession = e.replaced.Nonce, e.replaced.Session
 	}

@@ -56,14 +56,18 @@ const (
 	yields                // the other one is later
 )
 
-// concurrent is how long after its announcement a binding takes that of another
-// one for simultaneous when neither record says which is later. It is longer
-// than a message takes.
-const concurrent = 500 * time.Millisecond
+const (
+	// concurrent is how close to each other binds count as simultaneous, when no
+	// record says which is later.
+	concurrent = 500 * time.Millisecond
+	// travel is what messages may take on their way without both yielding.
+	travel = 500 * time.Millisecond
+)
 
 // judgeLocked compares a binding with another server's. By records, the higher
-// epoch holds; without, what is heard later, and of two at the same time the
-// one of the server with the higher id, so that not both yield.
+// epoch holds; without, the younger, and of two at the same time the one of the
+// server with the higher id, so that not both yield. In doubt neither does: the
+// records decide when etcd answers again.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 	if m.GetEpoch() > 0 {
 		if r, ok := e.judgeRecord(m.GetEpoch()); ok {
@@ -78,9 +82,15 @@ func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 	case e.at.IsZero(): // it will be announced after the other
 		e.passed = true
 		return stays
-	case time.Since(e.at) > concurrent || m.GetFid() > b.params.Self.ID:
+	}
+	younger := time.Since(e.at) - time.Duration(m.GetAgeUs())*time.Microsecond // how much the other is
+	if younger > concurrent+travel || younger >= -concurrent && m.GetFid() > b.params.Self.ID {
 		return yields
 	}
+	if e.insisted {
+		return stays
+	}
+	e.insisted = true
 	return insists
 }
 

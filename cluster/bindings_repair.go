@@ -25,6 +25,7 @@ const (
 func (b *Bindings) run(ctx context.Context) {
 	wait := newPauses(firstMend, lastMend)
 	var again <-chan time.Time
+	told := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,7 +34,12 @@ func (b *Bindings) run(ctx context.Context) {
 		case <-again:
 		}
 		again = nil
-		if err := b.mend(ctx); err != nil {
+		err := b.mend(ctx)
+		if err != nil && !told {
+			b.log.WithError(explained(err)).Warn("where users are bound cannot be recorded or announced for now, trying again")
+		}
+		told = err != nil
+		if err != nil {
 			again = time.After(wait.after(err))
 			continue
 		}

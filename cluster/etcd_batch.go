@@ -17,8 +17,8 @@ const (
 	// 128 operations, and one of these has one.
 	batchSize = 64
 	// batchFlights is how many batches are under way at the same time: what comes
-	// meanwhile gathers.
-	batchFlights = 2
+	// meanwhile gathers. Two and four were slower (bench, scenario login).
+	batchFlights = 1
 	// batchTimeout bounds how long a transaction waits for its batch, and then
 	// how long that one takes.
 	batchTimeout = time.Second

@@ -29,6 +29,7 @@ type Config struct {
 	Metrics          Metrics          `key:"metrics"`
 	Cluster          Cluster          `key:"cluster"`
 	Groups           Groups           `key:"groups"`
+	Modules          Modules          `key:"modules"`
 }
 
 // SerializerType names the payload codec. Files may also say 1 or 2, as Pitaya does.
@@ -196,6 +197,25 @@ type GroupsEtcd struct {
 	EtcdConnection
 	Prefix             string        `key:"prefix" default:"{root}/" doc:"put before every key of groups, verbatim"`
 	TransactionTimeout time.Duration `key:"transactiontimeout" default:"5s" validate:"gte=1ms" doc:"longest single operation on etcd"`
+}
+
+// Modules are parts of Pitaya that the application switches on.
+type Modules struct {
+	BindingStorage BindingStorage `key:"bindingstorage"`
+}
+
+// BindingStorage is Pitaya's record of which frontend a user is bound to
+// (wire.md 12.1), for programs that read it. Nothing here needs it.
+type BindingStorage struct {
+	Enabled bool               `key:"enabled" default:"false" doc:"write Pitaya's plain binding keys, too, for programs that read them; frontends only"`
+	Etcd    BindingStorageEtcd `key:"etcd"`
+}
+
+// BindingStorageEtcd is where Pitaya's binding keys are.
+type BindingStorageEtcd struct {
+	EtcdConnection
+	Prefix   string        `key:"prefix" default:"{root}/" doc:"put before every plain binding key, verbatim"`
+	LeaseTTL time.Duration `key:"leasettl" default:"5h" validate:"gte=1s" doc:"lease of the plain binding keys, kept alive; in whole seconds"`
 }
 
 // GroupsMemory is groups kept in this process.

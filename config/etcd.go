@@ -8,7 +8,8 @@ import (
 // etcdConnections are those of the tree, by their section.
 func (c *Config) etcdConnections() iter.Seq2[string, EtcdConnection] {
 	return func(yield func(string, EtcdConnection) bool) {
-		_ = yield("cluster.sd.etcd", c.Cluster.SD.Etcd.EtcdConnection) && yield("groups.etcd", c.Groups.Etcd.EtcdConnection)
+		_ = yield("cluster.sd.etcd", c.Cluster.SD.Etcd.EtcdConnection) && yield("groups.etcd", c.Groups.Etcd.EtcdConnection) &&
+			yield("modules.bindingstorage.etcd", c.Modules.BindingStorage.Etcd.EtcdConnection)
 	}
 }
 

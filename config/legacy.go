@@ -35,7 +35,6 @@ func legacyKeys() []legacy {
 		{key: "cluster.rpc.server.grpc", hint: grpc},
 		{key: "cluster.rpc.client.grpc", hint: grpc},
 		{key: "session.drain", hint: "sessions drain for shutdown.timeout"},
-		{key: "modules.bindingstorage", hint: "needed with gRPC only"},
 		{key: "worker", hint: worker},
 		{key: "metrics.period", hint: scrape},
 		{key: "metrics.periodicmetrics", hint: scrape},

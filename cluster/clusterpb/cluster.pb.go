@@ -957,6 +957,7 @@ type BindMsg struct {
 	OneDevice       bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
 	ReplacedNonce   string                 `protobuf:"bytes,1003,opt,name=replaced_nonce,json=replacedNonce,proto3" json:"replaced_nonce,omitempty"`        // the run of the frontend whose record this one has replaced
 	ReplacedSession int64                  `protobuf:"varint,1004,opt,name=replaced_session,json=replacedSession,proto3" json:"replaced_session,omitempty"` // and the session there
+	AgeUs           int64                  `protobuf:"varint,1005,opt,name=age_us,json=ageUs,proto3" json:"age_us,omitempty"`                               // microseconds since the bind
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1050,6 +1051,13 @@ func (x *BindMsg) GetReplacedNonce() string {
 func (x *BindMsg) GetReplacedSession() int64 {
 	if x != nil {
 		return x.ReplacedSession
+	}
+	return 0
+}
+
+func (x *BindMsg) GetAgeUs() int64 {
+	if x != nil {
+		return x.AgeUs
 	}
 	return 0
 }
@@ -1955,7 +1963,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\"\n" +
 	"\n" +
 	"PushAnswer\x12\x14\n" +
-	"\x05found\x18\x01 \x01(\fR\x05found\"\x81\x02\n" +
+	"\x05found\x18\x01 \x01(\fR\x05found\"\x99\x02\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
@@ -1966,7 +1974,8 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\n" +
 	"one_device\x18\xf3\a \x01(\bR\toneDevice\x12&\n" +
 	"\x0ereplaced_nonce\x18\xeb\a \x01(\tR\rreplacedNonce\x12*\n" +
-	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\"#\n" +
+	"\x10replaced_session\x18\xec\a \x01(\x03R\x0freplacedSession\x12\x16\n" +
+	"\x06age_us\x18\xed\a \x01(\x03R\x05ageUs\"#\n" +
 	"\vBoundAnswer\x12\x14\n" +
 	"\x05holds\x18\x01 \x01(\bR\x05holds\"\x83\x01\n" +
 	"\aKickMsg\x12\x16\n" +
