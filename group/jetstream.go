@@ -19,6 +19,12 @@ const (
 	DefaultBucket = "cereus_groups"
 	// markerTTL is how long NATS keeps telling that something ended.
 	markerTTL = time.Minute
+	// overdueAfter is how long after its ttl the key of a server is ended by whoever
+	// follows, if NATS did not, and overdueAgain the pause between attempts.
+	// overdueTick is how often that is looked at.
+	overdueAfter = 250 * time.Millisecond
+	overdueAgain = time.Second
+	overdueTick  = 250 * time.Millisecond
 	// tombstoneTTL is how long what happened to a group that ended is kept.
 	tombstoneTTL = 10 * time.Minute
 )
@@ -66,6 +72,7 @@ func NewJetStreamStore(p JetStreamParams) *JetStreamStore {
 	if p.TTL <= 0 {
 		p.TTL = DefaultTTL
 	}
+	p.TTL = (p.TTL + time.Second - 1).Truncate(time.Second)
 	return &JetStreamStore{params: p, turns: turns{waiting: map[string]*turn{}}}
 }
 
@@ -184,14 +191,14 @@ func (j *JetStreamStore) put(ctx context.Context, key string, data []byte, ttl t
 }
 
 // remove takes a key away; NATS tells so for a while.
-func (j *JetStreamStore) remove(ctx context.Context, key string) error {
+func (j *JetStreamStore) remove(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
 	j.mu.Lock()
 	kv := j.bucket
 	j.mu.Unlock()
 	if kv == nil {
 		return ErrNotRunning
 	}
-	return kv.Purge(ctx, key, jetstream.PurgeTTL(markerTTL))
+	return kv.Purge(ctx, key, append(opts, jetstream.PurgeTTL(markerTTL))...)
 }
 
 func (j *JetStreamStore) subject(key string) string { return "$KV." + j.params.Bucket + "." + key }
