@@ -22,9 +22,9 @@ const (
 	// overdueAfter is how long after its ttl the key of a server is ended by whoever
 	// follows, if NATS did not, and overdueAgain the pause between attempts.
 	// overdueTick is how often that is looked at.
-	overdueAfter = 250 * time.Millisecond
+	overdueAfter = 200 * time.Millisecond
 	overdueAgain = time.Second
-	overdueTick  = 250 * time.Millisecond
+	overdueTick  = 100 * time.Millisecond
 	// tombstoneTTL is how long what happened to a group that ended is kept.
 	tombstoneTTL = 10 * time.Minute
 )
@@ -49,7 +49,7 @@ type JetStreamParams struct {
 	Self Holder
 	// TTL is how long this server holds members after it died, in whole seconds:
 	// that of its registration; [DefaultTTL] when zero. A server that cannot reach
-	// NATS for that long counts as dead: what it held is gone.
+	// NATS for that long, less a second, counts as dead: what it held is gone.
 	TTL time.Duration
 	// Log may be nil.
 	Log logrus.FieldLogger
@@ -73,6 +73,9 @@ func NewJetStreamStore(p JetStreamParams) *JetStreamStore {
 		p.TTL = DefaultTTL
 	}
 	p.TTL = (p.TTL + time.Second - 1).Truncate(time.Second)
+	if p.TTL > 3*time.Second {
+		p.TTL -= time.Second // NATS looks at ttls about once a second, and others take the members out
+	}
 	return &JetStreamStore{params: p, turns: turns{waiting: map[string]*turn{}}}
 }
 
