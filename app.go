@@ -20,7 +20,9 @@ import (
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/metrics"
+	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
+	"github.com/cereus-game/cereus/router"
 	"github.com/cereus-game/cereus/serializer"
 	"github.com/cereus-game/cereus/session"
 )
@@ -52,16 +54,18 @@ type App struct {
 	links      []Module               // calls in and out, in order of their start
 	dispatcher *dispatch.Dispatcher
 	groups     *group.Groups
-	pool       *session.Pool // nil on a backend
-	host       *agent.Host   // nil on a backend
+	calls      pipeline.Handler // calls through their middleware; nil when there is none
+	pool       *session.Pool    // nil on a backend
+	host       *agent.Host      // nil on a backend
 	acceptors  []acceptor.Acceptor
 	accepting  *lifecycle.Group
 
 	// appDieChan holds the first cause for which this server cannot go on.
 	appDieChan chan error
 
-	mu         sync.Mutex // guards modules, loadValues until the start, started, starting and abort
+	mu         sync.Mutex // guards modules, moved, loadValues until the start, started, starting and abort
 	modules    []Module
+	moved      []func(router.Move) // complete before anything is routed
 	loadValues loadValues
 	started    bool
 	starting   chan struct{} // closed when Start has returned; nil before it was called

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cereus-game/cereus"
@@ -146,7 +147,8 @@ func (h *hall) relay(ctx context.Context, body []byte) ([]byte, error) {
 type table struct {
 	app *cereus.App
 
-	mu    sync.Mutex // guards notes
+	slow  atomic.Bool // slow waits for the end of the call's time, halffull refuses
+	mu    sync.Mutex  // guards notes
 	notes []string
 }
 
@@ -157,6 +159,8 @@ func (b *table) Routes(r *component.Routes) {
 	component.RemoteRaw(r, "hang", b.hang)
 	component.RemoteRaw(r, "note", b.note)
 	component.RemoteRaw(r, "refuse", b.refuse)
+	component.Remote(r, "slow", b.slowly)
+	component.Remote(r, "halffull", b.halfFull)
 }
 
 func (b *table) who(_ context.Context, g *Greeting) (*Greeting, error) {
@@ -202,6 +206,20 @@ func (b *table) noted() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.notes...)
+}
+
+func (b *table) slowly(ctx context.Context, g *Greeting) (*Greeting, error) {
+	if b.slow.Load() {
+		<-ctx.Done()
+	}
+	return b.who(ctx, g)
+}
+
+func (b *table) halfFull(ctx context.Context, g *Greeting) (*Greeting, error) {
+	if b.slow.Load() {
+		return nil, errs.New("GAME-2", "the table is full")
+	}
+	return b.who(ctx, g)
 }
 
 func (b *table) refuse(context.Context, []byte) ([]byte, error) {

@@ -21,7 +21,6 @@ import (
 	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/pipeline"
 	"github.com/cereus-game/cereus/protocol"
-	"github.com/cereus-game/cereus/router"
 	"github.com/cereus-game/cereus/serializer"
 	"github.com/cereus-game/cereus/session"
 )
@@ -97,7 +96,7 @@ func (a *App) describe() *cluster.Server {
 		metadata["region"] = region
 	}
 	maps.Copy(metadata, a.opts.metadata)
-	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge}
+	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel}
 	if a.config.Cluster.Load.Interval > 0 {
 		caps = append(caps, constants.CapLoad)
 	}
@@ -119,6 +118,7 @@ func (a *App) build() error {
 		}
 	}
 	a.dispatcher = dispatch.New(a.dispatchParams())
+	a.wrapCalls(a.opts.calls)
 	if a.pool != nil {
 		a.host = agent.NewHost(a.hostParams())
 	}
@@ -138,18 +138,16 @@ func (a *App) dispatchParams() dispatch.Params {
 		handlers = append(handlers[:len(handlers):len(handlers)], pipeline.Validate())
 	}
 	p := dispatch.Params{
-		Self: a.self, Router: router.New(), Table: a.table, Pool: a.pool,
+		Self: a.self, Router: a.routes(), Table: a.table, Pool: a.pool,
 		Serializer: a.serializer, Encoding: a.encoding(),
 		Handlers: pipeline.Chain(handlers...), Remotes: pipeline.Chain(a.opts.remotes...),
 		Loopback: c.Cluster.RPC.Server.LoopbackEnabled, Log: a.log, Metrics: a.metrics,
 		Limits: dispatch.Limits{
 			Mailbox: c.Conn.Mailbox, SessionWindow: c.Cluster.Window.Session, ServerWindow: c.Cluster.Window.Server,
 			PitayaWindow: c.Cluster.Window.Pitaya, Remotes: c.Cluster.RPC.Server.Concurrency,
+			Route:   max(1, c.Cluster.RPC.Server.Concurrency*c.Cluster.RPC.Server.RouteShare/100),
 			Timeout: c.Cluster.RPC.Client.NATS.RequestTimeout,
 		},
-	}
-	for _, r := range a.opts.routers {
-		p.Router.Set(r.serverType, r.kind, r.pick)
 	}
 	if c.Errors.HidePanics {
 		p.HidePanics = func(any) string { return "internal error" }

@@ -17,13 +17,17 @@ import (
 	"github.com/cereus-game/cereus"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/embedded"
 )
 
 // childProgram is set in a process that is a server of a test rather than the
-// tests; childConfig has the *config.Config of a server in a cluster.
+// tests; childConfig has the *config.Config of a server in a cluster, childID its
+// id, and childLedger the folder for what it notes.
 const (
 	childProgram = "CEREUS_TEST_CHILD"
 	childConfig  = "CEREUS_TEST_CONFIG"
+	childID      = "CEREUS_TEST_ID"
+	childLedger  = "CEREUS_TEST_LEDGER"
 )
 
 // child is a server in a process of its own.
@@ -40,6 +44,8 @@ func spawn(t testing.TB, program string, env ...string) *child {
 	c := &child{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$")}
 	c.cmd.Env = append(os.Environ(), append(env, childProgram+"="+program)...)
 	c.cmd.Stderr = os.Stderr
+	_, err := c.cmd.StdinPipe() // its end tells the child that the tests are gone
+	require.NoError(t, err)
 	out, err := c.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.cmd.Start())
@@ -48,7 +54,9 @@ func spawn(t testing.TB, program string, env ...string) *child {
 		_ = c.cmd.Wait()
 	})
 	c.out = bufio.NewReader(out)
-	c.addr = strings.TrimPrefix(c.line(), "up ")
+	addr, up := strings.CutPrefix(c.line()+" ", "up ")
+	require.True(t, up, addr)
+	c.addr = strings.TrimSpace(addr)
 	return c
 }
 
@@ -68,24 +76,52 @@ func (c *child) rest() (string, int) {
 	return string(all), c.cmd.ProcessState.ExitCode()
 }
 
+// kill ends the child with SIGKILL: it cannot say a word.
+func (c *child) kill() {
+	c.t.Helper()
+	require.NoError(c.t, c.cmd.Process.Kill())
+	_ = c.cmd.Wait() // killed, as it was to be
+}
+
 func (w *world) spawn(program, id string, changes ...change) *child {
 	w.t.Helper()
 	c, err := json.Marshal(w.config(changes...))
 	require.NoError(w.t, err)
-	return spawn(w.t, program, childConfig+"="+string(c), "CEREUS_TEST_ID="+id)
+	return spawn(w.t, program, childConfig+"="+string(c), childID+"="+id, childLedger+"="+w.ledger())
 }
 
 // runChild is the main of a child. It prints "up" and an address when its server
 // is up, and the error of Run when that has one.
 func runChild(program string) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // the tests are gone
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	if program == "nats" {
+		return runNATS(ctx)
+	}
 	app, err := childApp(program)
 	if err == nil {
-		err = app.Run(context.Background())
+		err = app.Run(ctx)
 	}
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
+	return 0
+}
+
+// runNATS is a NATS server that can be stopped as a process can.
+func runNATS(ctx context.Context) int {
+	infra, err := embedded.Start(ctx, embedded.WithoutEtcd())
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("up " + infra.NATSURL())
+	<-ctx.Done()
+	_ = infra.Stop(context.Background())
 	return 0
 }
 
@@ -97,12 +133,12 @@ func childApp(program string) (*cereus.App, error) {
 	switch program {
 	case "gate":
 		opts = append(opts, cereus.Frontend("gate"), cereus.Standalone(), cereus.WithTCP("127.0.0.1:0"))
-	case "room":
+	default: // a backend of the type
 		c := config.Default()
 		if err := json.Unmarshal([]byte(os.Getenv(childConfig)), c); err != nil {
 			return nil, err
 		}
-		opts = append(opts, cereus.Backend("room"), cereus.WithConfig(c), cereus.WithID(os.Getenv("CEREUS_TEST_ID")))
+		opts = append(opts, cereus.Backend(program), cereus.WithConfig(c), cereus.WithID(os.Getenv(childID)))
 	}
 	app, err := cereus.New(opts...)
 	if err != nil {
@@ -117,6 +153,9 @@ func childApp(program string) (*cereus.App, error) {
 	}
 	if err := app.RegisterRemote(&table{app: app}, component.WithName("table")); err != nil {
 		return nil, err
+	}
+	if dir := os.Getenv(childLedger); dir != "" {
+		return app, registerVault(app, dir)
 	}
 	return app, nil
 }

@@ -13,6 +13,10 @@
 // An App is assembled by New, which does nothing else, and lives from Start to
 // Shutdown; Run does both. Any number of them live in one process.
 //
+// Servers call each other with Call, App.RPC and their siblings: to a type, by a
+// key, to the leader, to all. Every call ends once, at its deadline at the
+// latest, and its error says what to do; docs/calls.md explains it.
+//
 // Clients of Pitaya and Pomelo connect unchanged, and in a cluster over NATS
 // Pitaya's servers and these call each other.
 package cereus

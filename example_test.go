@@ -86,7 +86,7 @@ func lone(opts ...cereus.Option) (*cereus.App, *client.Client, func()) {
 }
 
 // pair is two servers of a cluster.
-func pair(prefix string) (lobby, desk *cereus.App, stop func()) {
+func pair(prefix string, opts ...cereus.Option) (lobby, desk *cereus.App, stop func()) {
 	infra, err := startShared()
 	must(err)
 	cfg := config.Default()
@@ -95,7 +95,7 @@ func pair(prefix string) (lobby, desk *cereus.App, stop func()) {
 	cfg.Cluster.RPC.Client.NATS.Connect, cfg.Cluster.RPC.Server.NATS.Connect = nats, nats
 	cfg.Cluster.NATS.Prefix, cfg.Cluster.SD.Etcd.Shutdown.Delay = prefix, 0
 	desk = start(cereus.Backend("desk"), cereus.WithID("desk-1"), cereus.WithConfig(cfg))
-	lobby = start(cereus.Backend("lobby"), cereus.WithConfig(cfg))
+	lobby = start(append(opts, cereus.Backend("lobby"), cereus.WithConfig(cfg))...)
 	return lobby, desk, func() {
 		must(lobby.Shutdown(context.Background()))
 		must(desk.Shutdown(context.Background()))

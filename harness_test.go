@@ -1,6 +1,7 @@
 package cereus_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -32,6 +33,8 @@ type world struct {
 	t      testing.TB
 	infra  *embedded.Cluster
 	prefix string
+	dir    string // for ledgers; made when it is asked for
+	nats   string // its URL; "" is that of infra
 }
 
 func newWorld(t testing.TB) *world {
@@ -55,8 +58,9 @@ func (w *world) config(changes ...change) *config.Config {
 	c.Cluster.SD.Etcd.Prefix = w.prefix
 	c.Cluster.SD.Etcd.Endpoints = w.infra.EtcdEndpoints()
 	c.Cluster.SD.Etcd.Shutdown.Delay = 50 * time.Millisecond
-	c.Cluster.RPC.Client.NATS.Connect = config.URLs(strings.Join(w.infra.NATSURLs(), ","))
-	c.Cluster.RPC.Server.NATS.Connect = config.URLs(strings.Join(w.infra.NATSURLs(), ","))
+	nats := cmp.Or(w.nats, strings.Join(w.infra.NATSURLs(), ","))
+	c.Cluster.RPC.Client.NATS.Connect = config.URLs(nats)
+	c.Cluster.RPC.Server.NATS.Connect = config.URLs(nats)
 	c.Cluster.RPC.Client.NATS.RequestTimeout = patience
 	for _, change := range changes {
 		change(c)

@@ -37,6 +37,7 @@ func (a *App) joinCluster() error {
 		Log: a.log, Metrics: rpcMeter{metrics: a.metrics},
 	})
 	a.reporter = cluster.NewLoadReporter(a.loadParams(in))
+	a.dispatcher.Loads = a.reporter.Loads().Of
 	a.links = []Module{out, a.client, in, a.server, a.reporter}
 	a.dispatcher.Join(a.discovery, a.client)
 	if a.pool != nil {

@@ -50,6 +50,7 @@ type options struct {
 	routers    []routerOption
 	handlers   []pipeline.Middleware
 	remotes    []pipeline.Middleware
+	calls      []pipeline.Middleware
 	validators map[string]agent.Validator
 }
 
@@ -188,10 +189,18 @@ func acceptorOption(build func(*App) acceptor.Acceptor) Option {
 }
 
 // WithRouter sets how a server of the type is picked, for clients' messages
-// (router.ToHandler) or for calls of servers (router.ToRemote). Without it
-// every server that is up is equally likely.
+// (router.ToHandler), for calls of servers (router.ToRemote) or, with 0, for
+// both; the type "" is every type that has no router of its own. Without it the
+// keys cluster.router.* say how, and without these it is chance, in proportion to
+// the servers' weights. Package router has the usual ways, and says which when;
+// servers that are draining, paused, suspect or hang are not offered to any.
+// Calls with To and ToLeader do not ask; WithKey goes by the key. App.SetRouter
+// takes routers that need the app.
 func WithRouter(serverType string, kind router.Kind, pick router.Func) Option {
 	return optionFunc(func(o *options) error {
+		if err := checkRouter(serverType, kind); err != nil {
+			return err
+		}
 		o.routers = append(o.routers, routerOption{serverType, kind, pick})
 		return nil
 	})
@@ -202,9 +211,21 @@ func WithHandlerMiddleware(mw ...pipeline.Middleware) Option {
 	return optionFunc(func(o *options) error { o.handlers = append(o.handlers, mw...); return nil })
 }
 
-// WithRemoteMiddleware puts middleware around every remote, the first given outermost.
+// WithRemoteMiddleware puts middleware around every remote, the first given
+// outermost. The framework's own remotes, by which backends bind and kick, pass
+// through it as well: let what it does not know go on.
 func WithRemoteMiddleware(mw ...pipeline.Middleware) Option {
 	return optionFunc(func(o *options) error { o.remotes = append(o.remotes, mw...); return nil })
+}
+
+// WithCallMiddleware puts middleware around every call that this server makes
+// (RPC, Notify and the other forms; with all retries, and once per server for
+// CallAll), the first given outermost. in is the argument, out the pointer that
+// the caller reads the reply into, nil for none; a middleware may return another
+// value of its type instead. CalledRoute tells the route. Clients' messages that
+// are forwarded do not come through here.
+func WithCallMiddleware(mw ...pipeline.Middleware) Option {
+	return optionFunc(func(o *options) error { o.calls = append(o.calls, mw...); return nil })
 }
 
 // WithHandshakeValidator refuses clients whose handshake check returns an error

@@ -156,7 +156,7 @@ func TestN19_PanicsOfHandlers(t *testing.T) {
 	}
 	_, err := p.ask("lost.mines.fine", "")
 	internal(t, err, "boom in router")
-	const counted = 12 - 2 // codecs report theirs as errors
+	const counted = 12
 	counts(t, front, 2*counted+1, "cereus_panics_total", "where", "handler")
 	counts(t, back, counted+1, "cereus_panics_total", "where", "handler")
 	require.Equal(t, "x", p.mustAsk("mines.fine", "x"))
@@ -195,7 +195,7 @@ func TestN19_PanicsOfRemotes(t *testing.T) {
 		require.NoError(t, caller.RPC(ctx, "room.mines.remotefine", nil, []byte("x")))
 	}
 	internal(t, caller.RPC(ctx, "connector.mines.remote", nil, nil), "boom in router")
-	counts(t, callee, 4, "cereus_panics_total", "where", "handler")
+	counts(t, callee, 5, "cereus_panics_total", "where", "handler")
 }
 
 // TestN19_HiddenPanics: errors.hidepanics tells callers nothing.
@@ -203,11 +203,14 @@ func TestN19_HiddenPanics(t *testing.T) {
 	t.Parallel()
 	app := standalone(t, server{game: minefield(t), config: []change{func(c *config.Config) { c.Errors.HidePanics = true }}})
 	p := dial(t, app)
-	for _, route := range []string{"mines.typed", "mines.raw", "mines.push", "mines.error"} {
+	for _, route := range []string{"mines.typed", "mines.raw", "mines.push", "mines.error", "mines.reply"} {
 		_, err := p.ask(route, "{}")
 		internal(t, err, "internal error")
 		require.NotContains(t, err.Error(), "boom")
 	}
+	_, err := p.ask("mines.argument", "{}")
+	require.Equal(t, errs.New(errs.CodeBadRequest, "internal error").Error(), errs.From(err).Error())
+	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
 }
 
 // explosive is a listener that panics.

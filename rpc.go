@@ -2,126 +2,51 @@ package cereus
 
 import (
 	"context"
-	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/dispatch"
-	"github.com/cereus-game/cereus/route"
 )
-
-// CallOption is one choice made for a call.
-type CallOption interface{ applyCall(c *callOptions) }
-
-type callOptions struct {
-	serverID string
-	timeout  time.Duration
-}
-
-type callOptionFunc func(c *callOptions)
-
-func (f callOptionFunc) applyCall(c *callOptions) { f(c) }
-
-// To calls the server with the given id instead of letting the router pick one.
-func To(serverID string) CallOption {
-	return callOptionFunc(func(c *callOptions) { c.serverID = serverID })
-}
-
-// WithTimeout bounds the call. The earliest of this, the deadline of ctx and
-// cluster.rpc.client.nats.requesttimeout holds. 0 and less bound nothing.
-func WithTimeout(d time.Duration) CallOption {
-	return callOptionFunc(func(c *callOptions) { c.timeout = d })
-}
 
 // RPC calls the remote at route, "serverType.service.method", and reads its
 // result into reply, a pointer or protobuf message; nil drops it. arg may be a
 // protobuf message, which travels as protobuf; []byte, which travels as it is;
-// nil; or anything that the app's serializer takes.
+// nil, for remotes that take no argument or bytes; or anything that the app's
+// serializer takes.
 //
-// Errors are *errs.Error: what the remote returned; Timeout when no reply came
-// in time; Unavailable when there is no server or the connection broke (with
-// metadata maybe=true if the call may have run); BadRequest for a bad route or
-// argument. A call that reached nobody has been tried on every server of the
-// type, unless To names one.
+// Errors are, or wrap, *errs.Error: what the remote returned; Timeout when no
+// reply came in time; Unavailable when there is no server or the connection
+// broke (with metadata maybe=true if the call may have run); Busy when the
+// server has no room; TooLarge; Closed when ctx was cancelled, of which the
+// callee is told; BadRequest for a bad route, argument or options that exclude
+// each other. cluster.IsUndelivered and cluster.IsRefused report errors of calls
+// that certainly did not run. A call that reached nobody has been tried on every
+// server of the type, unless To or ToLeader names one. docs/calls.md has a table
+// of all errors.
 func (a *App) RPC(ctx context.Context, route string, reply, arg any, opts ...CallOption) error {
-	data, err := a.call(ctx, dispatch.OutgoingCall{Route: route}, arg, opts)
+	o, err := gather(opts)
 	if err != nil {
 		return err
 	}
-	return a.dispatcher.DecodeReply(data, reply)
+	return a.perform(ctx, calling{call: o.outgoing(route, false), timeout: o.timeout, reply: reply}, arg)
 }
 
 // Notify calls the remote at route and waits only until it was taken, not for
-// its result.
+// its result. Its errors are those of RPC but for what the remote returns.
 func (a *App) Notify(ctx context.Context, route string, arg any, opts ...CallOption) error {
-	_, err := a.call(ctx, dispatch.OutgoingCall{Route: route, OneWay: true}, arg, opts)
-	return err
-}
-
-func (a *App) call(ctx context.Context, c dispatch.OutgoingCall, arg any, opts []CallOption) ([]byte, error) {
-	var o callOptions
-	for _, opt := range opts {
-		opt.applyCall(&o)
-	}
-	payload, err := a.dispatcher.EncodeArgument(arg)
+	o, err := gather(opts)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
-	c.ServerID, c.Payload = o.serverID, payload
-	return a.dispatcher.RPC(ctx, c)
+	return a.perform(ctx, calling{call: o.outgoing(route, true), timeout: o.timeout}, arg)
 }
 
-// Call is App.RPC with the reply as a result.
+// Call is App.RPC with the reply as a result. For a remote that answers bytes,
+// Reply is []byte.
 func Call[Reply any](ctx context.Context, app *App, route string, arg any, opts ...CallOption) (*Reply, error) {
 	reply := new(Reply)
 	if err := app.RPC(ctx, route, reply, arg, opts...); err != nil {
 		return nil, err
 	}
 	return reply, nil
-}
-
-// Result is what one server of CallAll answered.
-type Result[Reply any] struct {
-	ServerID string
-	Reply    *Reply // nil when Err is not
-	Err      error
-}
-
-// CallAll calls the remote at route on every server of its type, this one
-// excepted, at the same time, and returns one Result per server, sorted by
-// server id. The error is that of a route without a server type or of a type
-// without servers.
-func CallAll[Reply any](ctx context.Context, app *App, target string, arg any, opts ...CallOption) ([]Result[Reply], error) {
-	parsed, err := route.Parse(target)
-	if err != nil {
-		return nil, err
-	}
-	var results []Result[Reply]
-	if app.discovery != nil {
-		for _, s := range app.discovery.ServersByType(parsed.ServerType) {
-			if s.ID != app.self.ID {
-				results = append(results, Result[Reply]{ServerID: s.ID})
-			}
-		}
-	}
-	if len(results) == 0 {
-		return nil, errs.ErrNoServer
-	}
-	var calls errgroup.Group
-	for i := range results {
-		r := &results[i]
-		calls.Go(func() error {
-			r.Reply, r.Err = Call[Reply](ctx, app, target, arg, append(opts[:len(opts):len(opts)], To(r.ServerID))...)
-			return nil
-		})
-	}
-	return results, calls.Wait()
 }
 
 // WithValue returns a context whose calls, over any number of hops, carry key

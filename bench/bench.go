@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // bench is one run of the whole program.
 type bench struct {
+	only    *regexp.Regexp // names of rows that are measured
 	runs    int
 	time    time.Duration
 	profile string // folder; empty: no profiles
@@ -100,26 +102,65 @@ func (b *bench) row(name, unit string) *row {
 // each adds a step that asks worker for a load and adds its rate to r, and what
 // that cost the server.
 func (b *bench) each(r *row, server, worker *child, do string, args any) *row {
+	return b.eachOf(r, load{server: server, worker: worker, do: do, args: args})
+}
+
+// load is what worker does to server; with a callee, that answers the server.
+type load struct {
+	server, callee, worker *child
+	do                     string
+	args                   any
+}
+
+func (b *bench) eachOf(r *row, l load) *row {
+	if !b.only.MatchString(r.Name) {
+		return r
+	}
 	b.steps = append(b.steps, func(ctx context.Context) error {
-		var before, after usage
 		var result loadResult
-		err := errors.Join(
-			server.ask(ctx, "usage", nil, &before),
-			b.profiled(ctx, r, func() error { return worker.ask(ctx, do, args, &result) }),
-		)
+		caller, callee := &meter{of: l.server}, &meter{of: l.callee}
+		err := errors.Join(caller.begin(ctx), callee.begin(ctx),
+			b.profiled(ctx, r, func() error { return l.worker.ask(ctx, l.do, l.args, &result) }))
 		if err == nil {
-			err = server.ask(ctx, "usage", nil, &after)
+			err = errors.Join(caller.end(ctx), callee.end(ctx))
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Name, err)
 		}
 		r.Runs = append(r.Runs, result.Rate)
 		total := float64(max(result.Total, 1))
-		r.CPU = append(r.CPU, float64((after.CPU-before.CPU).Nanoseconds())/1e3/total)
-		r.Allocs = append(r.Allocs, float64(after.Mallocs-before.Mallocs)/total)
+		r.CPU = append(r.CPU, float64(caller.used.CPU.Nanoseconds())/1e3/total)
+		r.Allocs = append(r.Allocs, float64(caller.used.Mallocs)/total)
+		if l.callee != nil {
+			r.CalleeCPU = append(r.CalleeCPU, float64(callee.used.CPU.Nanoseconds())/1e3/total)
+			r.Callee = append(r.Callee, float64(callee.used.Mallocs)/total)
+		}
 		return nil
 	})
 	return r
+}
+
+// meter measures what a child uses from begin to end; without one, nothing.
+type meter struct {
+	of           *child
+	before, used usage
+}
+
+func (m *meter) begin(ctx context.Context) error {
+	if m.of == nil {
+		return nil
+	}
+	return m.of.ask(ctx, "usage", nil, &m.before)
+}
+
+func (m *meter) end(ctx context.Context) error {
+	if m.of == nil {
+		return nil
+	}
+	err := m.of.ask(ctx, "usage", nil, &m.used)
+	m.used.CPU -= m.before.CPU
+	m.used.Mallocs -= m.before.Mallocs
+	return err
 }
 
 // profiled writes a profile of every child that serves, in the last run.

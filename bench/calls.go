@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
 // callLoad is callers that each wait for the answer before they call again.
@@ -52,6 +55,52 @@ func (s *server) call(ctx context.Context, p callLoad) (loadResult, error) {
 		err = s.app.RPC(ctx, routeForward, &reply, data)
 		return reply, err
 	})
+}
+
+// goCalls is calls through cluster.RPCClient.Go, as forwarding makes them: their
+// window is kept full by one goroutine, and nobody waits for a single one.
+func (s *server) goCalls(ctx context.Context, p callLoad) (result loadResult, err error) {
+	c, err := s.client(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, c.close(context.WithoutCancel(ctx))) }()
+	to := s.app.Discovery().ServersByType(typeBack)[0]
+	req := c.request(bytes.Repeat([]byte{'x'}, p.Payload))
+	var answered counter
+	var fault atomic.Pointer[error]
+	free := make(chan struct{}, p.Callers)
+	done := func(resp *clusterpb.Response, err error) {
+		if err == nil && len(resp.GetData()) != p.Payload {
+			err = fmt.Errorf("sent %d bytes, got %d", p.Payload, len(resp.GetData()))
+		}
+		if err != nil {
+			fault.Store(&err)
+		}
+		answered.Add(1)
+		<-free
+	}
+	var stop atomic.Bool
+	var work errgroup.Group
+	work.Go(func() error {
+		for !stop.Load() && fault.Load() == nil {
+			free <- struct{}{}
+			c.stamp(req)
+			c.rpc.Go(to, req, 0, done)
+		}
+		for range cap(free) {
+			free <- struct{}{}
+		}
+		return nil
+	})
+	result.Rate = measure(ctx, p.WarmUp, p.Time, answered.Load)
+	stop.Store(true)
+	err = work.Wait()
+	result.Total = answered.Load()
+	if f := fault.Load(); f != nil {
+		err = *f
+	}
+	return result, err
 }
 
 // natsSettings are the start of the role "nats".

@@ -17,6 +17,7 @@ import (
 type flags struct {
 	role    string
 	run     string
+	rows    string
 	runs    int
 	time    time.Duration
 	json    bool
@@ -26,7 +27,8 @@ type flags struct {
 func main() {
 	f := flags{}
 	flag.StringVar(&f.role, "role", "", "for the program's own use: what a child process is")
-	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, forward, broadcast, idle, discovery")
+	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, calls, forward, broadcast, idle, discovery")
+	flag.StringVar(&f.rows, "rows", "", "regular `expression` that chooses rows of the scenarios, for a closer look")
 	flag.IntVar(&f.runs, "runs", 5, "runs, of which the median is shown")
 	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured")
 	flag.BoolVar(&f.json, "json", false, "print JSON with every run instead of a table")
@@ -49,11 +51,15 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
+	rows, err := regexp.Compile(f.rows)
+	if err != nil {
+		return fmt.Errorf("-rows: %w", err)
+	}
 	if f.runs < 1 || f.time <= 0 {
 		return errors.New("-runs and -time have to be above zero")
 	}
 	m := describeMachine()
-	b := &bench{runs: f.runs, time: f.time, profile: f.profile}
+	b := &bench{only: rows, runs: f.runs, time: f.time, profile: f.profile}
 	err = b.measureAll(ctx, chosen)
 	if f.json {
 		return errors.Join(err, writeJSON(out, report{m, b.rows}))

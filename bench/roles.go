@@ -88,6 +88,7 @@ func (p *part) startServer(ctx context.Context, s serverSettings, known commands
 	}
 	p.stop = srv.app.Shutdown
 	known["meet"], known["hold"], known["call"] = does(srv.meet), does(srv.hold), does(srv.call)
+	known["go"] = does(srv.goCalls)
 	return a, nil
 }
 

@@ -10,6 +10,7 @@ import (
 func scenarios() []scenario {
 	return []scenario{
 		{"local", (*bench).local},
+		{"calls", (*bench).callRows},
 		{"forward", (*bench).forward},
 		{"broadcast", (*bench).broadcast},
 		{"idle", (*bench).idle},
@@ -60,21 +61,46 @@ func (b *bench) local(ctx context.Context) error {
 	return nil
 }
 
-// forward is requests that a backend answers, and calls between servers.
+// manyCalls are in flight in the rows of calls that nobody waits for.
+const manyCalls = 1024
+
+// callRows is calls from one server to another.
+func (b *bench) callRows(ctx context.Context) error {
+	c, err := b.startCluster(ctx)
+	if err != nil {
+		return err
+	}
+	raw := b.rawCalls(c, 1, 64, manyCalls)
+	b.callRow(c, "RPC", "call", 1).beside(raw[1], 0.85)
+	b.callRow(c, "RPC", "call", 64).beside(raw[64], 1)
+	b.callRow(c, "Go", "go", manyCalls).beside(raw[64], 2).beside(raw[manyCalls], 1.3)
+	return nil
+}
+
+// rawCalls are the limits of calls, by the number of callers.
+func (b *bench) rawCalls(c running, callers ...int) map[int]*row {
+	raw := make(map[int]*row)
+	for _, n := range callers {
+		raw[n] = b.eachOf(b.row(fmt.Sprintf("raw NATS request %d", n), "req/s"),
+			load{server: c.requester, callee: c.answerer, worker: c.requester, do: "call", args: b.calls(n)})
+	}
+	return raw
+}
+
+func (b *bench) callRow(c running, name, do string, inFlight int) *row {
+	r := b.eachOf(b.row(fmt.Sprintf("%s %d", name, inFlight), "req/s"),
+		load{server: c.caller, callee: c.back, worker: c.caller, do: do, args: b.calls(inFlight)})
+	r.AllocsAtMost, r.CalleeAtMost = 10, 12
+	return r
+}
+
+// forward is requests that a backend answers.
 func (b *bench) forward(ctx context.Context) error {
 	c, err := b.startCluster(ctx)
 	if err != nil {
 		return err
 	}
-	raw := make(map[int]*row)
-	for _, callers := range []int{1, 64} {
-		raw[callers] = b.each(b.row(fmt.Sprintf("raw NATS request %d", callers), "req/s"), c.answerer, c.requester, "call", b.calls(callers))
-		goal := 0.0
-		if callers > 1 {
-			goal = 0.7
-		}
-		b.each(b.row(fmt.Sprintf("RPC %d", callers), "req/s"), c.caller, c.caller, "call", b.calls(callers)).beside(raw[callers], goal)
-	}
+	raw := b.rawCalls(c, 1, 64)
 	for _, s := range shapes() {
 		limit, goal := raw[64], 0.0
 		switch {

@@ -32,6 +32,8 @@ type serverSettings struct {
 type server struct {
 	app    *cereus.App
 	groups *group.Groups
+
+	nats, prefix string // of the cluster's calls; empty: standalone
 }
 
 func newServer(s serverSettings) (*server, error) {
@@ -49,6 +51,7 @@ func newServer(s serverSettings) (*server, error) {
 		c.Cluster.SD.Etcd.Endpoints = []string{s.Etcd}
 		c.Cluster.RPC.Client.NATS.Connect, c.Cluster.RPC.Server.NATS.Connect = config.URLs(s.NATS), config.URLs(s.NATS)
 		opts = append(opts, cereus.WithConfig(c))
+		srv.nats, srv.prefix = s.NATS, c.Cluster.NATS.Prefix
 	}
 	app, err := cereus.New(opts...)
 	if err != nil {
@@ -110,7 +113,9 @@ func (s *server) broadcast(ctx context.Context, data []byte) ([]byte, error) {
 type remote struct{}
 
 // Routes lists the remotes.
-func (remote) Routes(r *component.Routes) { component.RemoteRaw(r, "echo", echo) }
+func (remote) Routes(r *component.Routes) {
+	component.RemoteRaw(r, "echo", echo, component.WithLimit(manyCalls))
+}
 
 // meet waits until the server sees another of the type.
 func (s *server) meet(ctx context.Context, serverType string) (int, error) {

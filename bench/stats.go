@@ -10,9 +10,13 @@ type row struct {
 	Limits []*limit  `json:"limits,omitempty"`
 	CPU    []float64 `json:"cpu_us,omitempty"` // µs of the measured process for one of the unit
 	Allocs []float64 `json:"allocs,omitempty"` // for one of the unit
+	// The same of the process that answers, where there is one.
+	CalleeCPU []float64 `json:"callee_cpu_us,omitempty"`
+	Callee    []float64 `json:"callee_allocs,omitempty"`
 
 	AtMost       float64 `json:"at_most,omitempty"`        // goal for the median; 0: none
 	AllocsAtMost float64 `json:"allocs_at_most,omitempty"` // goal for the median of Allocs; 0: none
+	CalleeAtMost float64 `json:"callee_at_most,omitempty"` // the same of Callee
 }
 
 // limit is what a row is compared with.

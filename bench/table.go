@@ -11,11 +11,11 @@ import (
 // writeTable prints what people read.
 func writeTable(w io.Writer, rows []*row) error {
 	var text strings.Builder
-	text.WriteString("what\tmedian\tmin .. max\tunit\tgoal\tCPU µs\tallocs\tbeside its limit\n")
+	text.WriteString("what\tmedian\tmin .. max\tunit\tgoal\tCPU µs\tallocs\tcallee CPU µs\tcallee allocs\tbeside its limit\n")
 	for _, r := range rows {
-		fmt.Fprintf(&text, "%s\t%s\t%s .. %s\t%s\t%s\t%s\t%s\t%s\n", r.Name,
+		fmt.Fprintf(&text, "%s\t%s\t%s .. %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name,
 			number(median(r.Runs)), number(lowest(r.Runs)), number(highest(r.Runs)), r.Unit,
-			goals(r), optional(r.CPU), optional(r.Allocs), ratios(r))
+			goals(r), optional(r.CPU), optional(r.Allocs), optional(r.CalleeCPU), optional(r.Callee), ratios(r))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if _, err := io.WriteString(t, text.String()); err != nil {
@@ -63,7 +63,7 @@ func goals(r *row) string {
 	var all []string
 	for _, l := range r.Limits {
 		if l.Above > 0 {
-			all = append(all, fmt.Sprintf("above %.1f: %s", l.Above, verdict(median(l.Ratios) > l.Above)))
+			all = append(all, fmt.Sprintf("above %.2g: %s", l.Above, verdict(median(l.Ratios) > l.Above)))
 		}
 		if l.AtMost > 0 {
 			all = append(all, fmt.Sprintf("at most %.1f times: %s", l.AtMost, verdict(median(l.Ratios) <= l.AtMost)))
@@ -74,6 +74,9 @@ func goals(r *row) string {
 	}
 	if r.AllocsAtMost > 0 {
 		all = append(all, fmt.Sprintf("at most %.0f allocs: %s", r.AllocsAtMost, verdict(median(r.Allocs) <= r.AllocsAtMost)))
+	}
+	if r.CalleeAtMost > 0 {
+		all = append(all, fmt.Sprintf("at most %.0f allocs of the callee: %s", r.CalleeAtMost, verdict(median(r.Callee) <= r.CalleeAtMost)))
 	}
 	return strings.Join(all, ", ")
 }

@@ -111,13 +111,23 @@ func (d *EtcdDiscovery) AfterInit(context.Context) error { return nil }
 // AwaitID returns when no other process holds this server's id: it waits until
 // the lease that a crashed one left behind has run out, and returns ErrIDTaken
 // when that is renewed instead. A server whose id is fixed calls it before it
-// subscribes to what is sent to that id.
+// subscribes to what is sent to that id. While etcd does not answer it is tried
+// again for BootTimeout.
 func (d *EtcdDiscovery) AwaitID(ctx context.Context) error {
 	return d.asOwn(func(own *Registration) error {
 		key := newOwnKey(d.params, own.store)
-		return key.clear(ctx)
+		for began := time.Now(); ; {
+			err := key.clear(ctx)
+			if err == nil || errors.Is(err, ErrIDTaken) || hopeless(err) ||
+				time.Since(began) > d.params.BootTimeout || !pause(ctx, awaitPause) {
+				return err
+			}
+		}
 	})
 }
+
+// awaitPause is the time between two attempts to learn who holds an id.
+const awaitPause = 200 * time.Millisecond
 
 // Register makes this server known to the cluster: it gets a lease, puts the
 // key only if nobody has it, and from then on keeps both as OnLoss says. When the

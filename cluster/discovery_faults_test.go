@@ -310,7 +310,7 @@ func TestE09_ChangeBetweenListAndWatch(t *testing.T) {
 
 func TestE11_WrongPassword(t *testing.T) {
 	t.Parallel()
-	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	endpoint := startGuardedEtcd(t, time.Minute)
 	operator := rawClient(t, endpoint)
 	_, err := operator.UserAdd(testContext(t), "root", "right")
 	require.NoError(t, err)
@@ -320,7 +320,7 @@ func TestE11_WrongPassword(t *testing.T) {
 	require.NoError(t, err)
 
 	p := etcdParams(backend("self"), endpoint)
-	p.DialTimeout, p.BootTimeout, p.TTL = patience, 3*patience, patience // bcrypt under -race takes its time
+	p.DialTimeout, p.BootTimeout, p.TTL = patience, 3*patience, patience
 	for _, c := range []struct{ user, password string }{{"root", "wrong"}, {"nobody", "wrong"}, {"", ""}} {
 		p.Username, p.Password = c.user, c.password
 		d, err := NewEtcdDiscovery(p)

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
 // maxPooledBuffer keeps rare large messages from staying in the pool.
@@ -25,13 +27,23 @@ func (b *buffer) release() {
 // bufferPool lends buffers. The zero value is ready.
 type bufferPool struct{ free sync.Pool }
 
+func appendMessage(dst []byte, m proto.Message) ([]byte, error) {
+	switch m := m.(type) {
+	case *clusterpb.Request:
+		return appendRequest(dst, m)
+	case *clusterpb.Response:
+		return appendResponse(dst, m)
+	}
+	return proto.MarshalOptions{}.MarshalAppend(dst, m)
+}
+
 // encode returns m in a buffer.
 func (p *bufferPool) encode(m proto.Message) (*buffer, error) {
 	buf, _ := p.free.Get().(*buffer)
 	if buf == nil {
 		buf = &buffer{pool: p}
 	}
-	b, err := proto.MarshalOptions{}.MarshalAppend(buf.b[:0], m)
+	b, err := appendMessage(buf.b[:0], m)
 	if err != nil {
 		buf.release()
 		return nil, err

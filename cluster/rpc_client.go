@@ -36,6 +36,7 @@ type RPCClient struct {
 	self      *Server
 	transport Transport
 	subjects  subjects
+	servers   *serverSubjects
 	timeout   time.Duration
 	log       logrus.FieldLogger
 	metrics   RPCMetrics
@@ -55,6 +56,7 @@ func NewRPCClient(p RPCClientParams) *RPCClient {
 		self:      p.Self,
 		transport: p.Transport,
 		subjects:  subjects{p.Prefix},
+		servers:   newServerSubjects(subjects{p.Prefix}),
 		timeout:   p.Timeout,
 		log:       orDiscard(p.Log),
 		metrics:   p.Metrics,
@@ -94,8 +96,12 @@ func (c *RPCClient) AfterInit(context.Context) error { return nil }
 // BeforeShutdown implements lifecycle.Module.
 func (c *RPCClient) BeforeShutdown(context.Context) {}
 
-// Shutdown fails what is still pending and releases everything.
+// Shutdown fails what is still pending and releases everything. Without an Init
+// that succeeded there is nothing to do.
 func (c *RPCClient) Shutdown(ctx context.Context) error {
+	if c.work == nil {
+		return nil
+	}
 	c.unwatch()
 	err := c.unlisten(ctx)
 	for _, call := range c.pending.close() {
@@ -131,7 +137,8 @@ func (c *RPCClient) Go(to *Server, req *clusterpb.Request, timeout time.Duration
 // metadata; errs.ErrRequestTimeout with metadata timeout, route, server and
 // peer.id; Unavailable that IsUndelivered (nobody got it, or not connected);
 // Unavailable that IsMaybe (the connection broke meanwhile); TooLarge; and
-// errs.CodeClosed around ctx's cause when ctx was cancelled.
+// errs.CodeClosed around ctx's cause when ctx was cancelled. Then a callee of
+// ours is told to stop.
 func (c *RPCClient) Call(ctx context.Context, to *Server, req *clusterpb.Request) (*clusterpb.Response, error) {
 	timeout := c.timeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -156,6 +163,7 @@ func (c *RPCClient) wait(ctx context.Context, w *waiter, token uint64) (*cluster
 	case <-ctx.Done():
 		if call, ok := c.pending.take(token); ok {
 			c.waiters.put(w)
+			c.takeBack(ctx, token, call.info)
 			return nil, c.ended(ctx, call.info)
 		}
 		<-w.ready // somebody else took the call and is about to complete it
@@ -184,8 +192,8 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	if timeout <= 0 {
 		timeout = c.timeout
 	}
-	subject := c.subjects.server(to.Type, to.ID)
-	if err := checkSubject(subject); err != nil {
+	subject, err := c.servers.server(to)
+	if err != nil {
 		return 0, err
 	}
 	body, err := c.encode(req)
@@ -200,8 +208,9 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	}
 	err = c.transport.publish(outgoing{
 		subject: subject,
-		reply:   c.replySubject(token),
+		reply:   c.inbox,
 		body:    body,
+		lone:    c.pending.count.Load() == 1,
 		epoch:   req.GetOrderEpoch(),
 		call:    c,
 		token:   token,

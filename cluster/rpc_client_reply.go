@@ -10,12 +10,6 @@ import (
 // inboxPrefix begins every reply subject, as with any NATS client (wire.md 7).
 const inboxPrefix = "_INBOX."
 
-// replySubject is where the reply to the call with this token goes.
-func (c *RPCClient) replySubject(token uint64) string {
-	var room [64]byte
-	return string(strconv.AppendUint(append(room[:0], c.inbox...), token, 36))
-}
-
 // receive completes the call that a reply belongs to. Replies that are late, or
 // come twice (wire.md section 18, trap 6), find no call.
 func (c *RPCClient) receive(m message) {
@@ -77,16 +71,14 @@ func (c *RPCClient) expired(call pendingCall) {
 
 // timeoutError is the error of wire.md 4.2 for PIT-408.
 func (c *RPCClient) timeoutError(call callInfo) error {
-	return &errs.Error{
-		Code:    errs.ErrRequestTimeout.Code,
-		Message: errs.ErrRequestTimeout.Message,
-		Metadata: map[string]string{
-			"timeout": call.timeout.String(),
-			"route":   call.route,
-			"server":  c.self.ID,
-			"peer.id": call.to.ID,
-		},
+	err := errs.Wrap(errs.ErrRequestTimeout.Code, errNoAnswer)
+	err.Metadata = map[string]string{
+		"timeout": call.timeout.String(),
+		"route":   call.route,
+		"server":  c.self.ID,
+		"peer.id": call.to.ID,
 	}
+	return err
 }
 
 // decodeResponse returns the response in data, or the error inside it: its
@@ -103,5 +95,9 @@ func decodeResponse(data []byte) (*clusterpb.Response, error) {
 	if code == "" {
 		code = errs.CodeInternal
 	}
-	return nil, &errs.Error{Code: code, Message: resp.Error.GetMsg(), Metadata: resp.Error.GetMetadata()}
+	failure := &errs.Error{Code: code, Message: resp.Error.GetMsg(), Metadata: resp.Error.GetMetadata()}
+	if resp.NotRun {
+		return nil, &refusedError{failure}
+	}
+	return nil, failure
 }

@@ -70,7 +70,7 @@ func TestCallReturnsAtCancellation(t *testing.T) {
 	eachRPCWorld(t, func(t *testing.T, join rpcWorld) {
 		room := backendServer("back-1")
 		ctx, cancel := context.WithCancel(t.Context())
-		newTestServer(t, join(t, "back"), room, func(in *Incoming) { cancel(); t.Cleanup(in.Discard) })
+		newTestServer(t, join(t, "back"), room, func(in *Incoming) { t.Cleanup(in.Discard); cancel() })
 		client := newTestClient(t, join(t, "front"), time.Minute)
 		_, err := client.Call(ctx, room, userRequest("room.lobby.slow", nil))
 		require.ErrorIs(t, err, context.Canceled)
@@ -232,4 +232,10 @@ func TestPendingCalls(t *testing.T) {
 	}
 	require.Zero(t, p.count.Load())
 	require.Empty(t, expired)
+}
+
+func TestShutdownWithoutInit(t *testing.T) {
+	t.Parallel()
+	client := NewRPCClient(RPCClientParams{Self: frontendServer("front-1"), Transport: NewMemoryBus().Transport("front-1")})
+	require.NoError(t, client.Shutdown(t.Context()))
 }

@@ -20,12 +20,12 @@ var (
 	errNotProto = errors.New("the message is not protobuf as expected")
 )
 
-// arrival is everything that a request needs, in one allocation.
+// arrival is what every request needs, in one allocation. Only forwards have
+// a session.
 type arrival struct {
 	in      Incoming
 	request clusterpb.Request
 	msg     clusterpb.Msg
-	session clusterpb.Session
 }
 
 // decode fills the request from data, which it keeps parts of.
@@ -48,7 +48,9 @@ func (a *arrival) requestField(f field) error {
 		if !f.isBytes() {
 			return nil
 		}
-		r.Session = &a.session
+		if r.Session == nil {
+			r.Session = new(clusterpb.Session)
+		}
 		return eachField(f.bytes, a.sessionField)
 	case 3:
 		if !f.isBytes() {
@@ -91,13 +93,13 @@ func (a *arrival) msgField(f field) error {
 func (a *arrival) sessionField(f field) error {
 	switch f.number {
 	case 1:
-		f.int64(&a.session.Id)
+		f.int64(&a.request.Session.Id)
 	case 2:
-		return f.string(&a.session.Uid)
+		return f.string(&a.request.Session.Uid)
 	case 3:
-		f.raw(&a.session.Data)
+		f.raw(&a.request.Session.Data)
 	case 1000:
-		f.raw(&a.session.Changed)
+		f.raw(&a.request.Session.Changed)
 	}
 	return nil
 }
@@ -113,6 +115,8 @@ func unmarshalResponse(data []byte, resp *clusterpb.Response) error {
 				resp.Error = new(clusterpb.Error)
 			}
 			return proto.UnmarshalOptions{Merge: true}.Unmarshal(f.bytes, resp.Error)
+		case f.number == 1000 && f.kind == protowire.VarintType:
+			resp.NotRun = f.varint != 0
 		}
 		return nil
 	})
@@ -133,7 +137,7 @@ func eachField(data []byte, fn func(field) error) error {
 		var f field
 		var n int
 		f.number, f.kind, n = protowire.ConsumeTag(data)
-		if n < 0 {
+		if n < 0 || !f.number.IsValid() {
 			return errNotProto
 		}
 		data = data[n:]

@@ -38,6 +38,9 @@ func FuzzDecodeRequest(f *testing.F) {
 		}
 		require.NoError(t, gotErr)
 		require.True(t, proto.Equal(want, &got.request), "%v\n%v", want, &got.request)
+		encoded, err := appendRequest(nil, want)
+		require.NoError(t, err)
+		require.Equal(t, marshal(t, want), encoded)
 	})
 }
 
@@ -47,6 +50,9 @@ func FuzzDecodeResponse(f *testing.F) {
 		f.Add(v.Bytes(f))
 		f.Add(v.ReplyBytes(f))
 	}
+	f.Add([]byte("\x91\x91\x91\x91000000000")) // a field number beyond the highest
+	f.Add([]byte("\xf0\xf0\xf0\xf000"))        // a field number that there is not
+	f.Add(marshal(f, &clusterpb.Response{Error: &clusterpb.Error{Code: "PIT-503", Msg: "busy"}, NotRun: true}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		want, got := new(clusterpb.Response), new(clusterpb.Response)
 		wantErr := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, want)
@@ -57,6 +63,28 @@ func FuzzDecodeResponse(f *testing.F) {
 				got.Error.ProtoReflect().SetUnknown(nil)
 			}
 			require.True(t, proto.Equal(want, got), "%v\n%v", want, got)
+			encoded, err := appendResponse(nil, want)
+			require.NoError(t, err)
+			again := new(clusterpb.Response) // the order of a map is any
+			require.NoError(t, proto.Unmarshal(encoded, again))
+			require.True(t, proto.Equal(want, again), "%v\n%v", want, again)
+			require.Len(t, encoded, proto.Size(want))
 		}
 	})
+}
+
+func TestTextsThatProtobufCannotCarry(t *testing.T) {
+	t.Parallel()
+	const bad = "\xff"
+	for _, m := range []proto.Message{
+		&clusterpb.Request{FrontendID: bad}, &clusterpb.Request{FrontendNonce: bad},
+		&clusterpb.Request{Msg: &clusterpb.Msg{Route: bad}}, &clusterpb.Request{Msg: &clusterpb.Msg{Reply: bad}},
+		&clusterpb.Request{Session: &clusterpb.Session{Uid: bad}},
+		&clusterpb.Response{Error: &clusterpb.Error{Msg: bad}},
+	} {
+		_, err := proto.Marshal(m)
+		require.Error(t, err)
+		_, err = appendMessage(nil, m)
+		require.Error(t, err)
+	}
 }

@@ -14,6 +14,8 @@ const (
 	EventDropped     RPCEvent = "dropped"            // pushes and kicks beyond the queue
 	EventPanic       RPCEvent = "panic"              // a handler panicked
 	EventForeignMail RPCEvent = "foreign_reply"      // a reply subject that is no reply inbox
+	EventPaused      RPCEvent = "paused"             // this process stood still for a while
+	EventCancelled   RPCEvent = "cancelled"          // a caller took its call back
 	EventLost        RPCEvent = "connection_lost"    // a NATS connection broke
 	EventConnected   RPCEvent = "connected"          // a NATS connection stands
 	EventMoved       RPCEvent = "lame_duck_moved"    // moved away from a NATS node in lame duck mode

@@ -56,9 +56,14 @@ type RPCServer struct {
 	metrics   RPCMetrics
 	buffers   bufferPool
 
-	cancels []cancelFunc
-	open    openRequests
-	byUser  userSubscriptions
+	ends       []cancelFunc // of the subscriptions that bring work
+	endCancels []cancelFunc // of those that only concern work that is here
+	open       openRequests
+	cancels    *cancellations
+	still      *standstill
+	kept       *replyKeeper
+	work       *lifecycle.Group
+	byUser     userSubscriptions
 }
 
 // NewRPCServer returns a server that does nothing before Init.
@@ -71,6 +76,7 @@ func NewRPCServer(p RPCServerParams) *RPCServer {
 		users:     p.Users,
 		log:       orDiscard(p.Log),
 		metrics:   p.Metrics,
+		cancels:   newCancellations(),
 		byUser:    userSubscriptions{users: make(map[string]*userSubscription)},
 	}
 	if s.metrics == nil {
@@ -83,9 +89,22 @@ func NewRPCServer(p RPCServerParams) *RPCServer {
 func (s *RPCServer) Name() string { return "rpc server" }
 
 // Init subscribes to the subjects of this server. The transport must be up.
-func (s *RPCServer) Init(context.Context) error {
-	cancels, err := s.subscribeAll(s.subscriptions())
-	s.cancels = cancels
+func (s *RPCServer) Init(ctx context.Context) error {
+	s.still = newStandstill()
+	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
+	s.kept = newReplyKeeper(s.transport, s.work, func() { s.metrics.CountRPC(EventUndelivered) })
+	if err := s.subscribe(); err != nil {
+		return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
+	}
+	s.work.Go("rpc server clock", s.watchStandstill)
+	return nil
+}
+
+func (s *RPCServer) subscribe() (err error) {
+	if s.endCancels, err = s.subscribeAll(s.hearsCancels()); err != nil {
+		return err
+	}
+	s.ends, err = s.subscribeAll(s.subscriptions())
 	return err
 }
 
@@ -115,13 +134,14 @@ func (s *RPCServer) BeforeShutdown(context.Context) {}
 // Shutdown stops receiving, delivers what NATS had sent already, and waits
 // until every Incoming is answered or ctx ends.
 func (s *RPCServer) Shutdown(ctx context.Context) error {
-	err := s.unsubscribe(ctx)
-	return errors.Join(err, s.awaitAnswers(ctx))
+	err := errors.Join(s.unsubscribe(ctx), s.awaitAnswers(ctx))
+	s.kept.send()
+	return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
 }
 
-// unsubscribe ends every subscription, the users' included.
+// unsubscribe ends every subscription that brings work, the users' included.
 func (s *RPCServer) unsubscribe(ctx context.Context) error {
-	err := errors.Join(s.byUser.close(ctx), cancelAll(ctx, s.cancels))
-	s.cancels = nil
+	err := errors.Join(s.byUser.close(ctx), cancelAll(ctx, s.ends))
+	s.ends = nil
 	return err
 }

@@ -14,11 +14,13 @@ import (
 // Incoming is one request that arrived.
 type Incoming struct {
 	Request  *clusterpb.Request // never nil, nor is its Msg; its byte fields are the holder's to keep
-	Received time.Time          // when it was read, with a monotonic clock reading
+	Received time.Time          // when it was read, or may have come while this process stood still, with a monotonic clock reading
+	Deadline time.Time          // when the caller stops waiting; zero: not known. Set it before Reply
 
 	server   *RPCServer
 	reply    string
 	finished atomic.Bool
+	watched  atomic.Bool // by OnCancel
 }
 
 // Wanted reports whether a reply would go anywhere: false without a reply
@@ -27,14 +29,15 @@ func (in *Incoming) Wanted() bool { return in.reply != "" && !in.finished.Load()
 
 // Reply answers the request, from any goroutine. Only the first Reply or
 // Discard has an effect. A response larger than NATS accepts is replaced by an
-// errs.CodeTooLarge error. What cannot be sent because NATS is away is lost: the
-// caller was told at once that its call may have run.
+// errs.CodeTooLarge error. What cannot be sent because this server is off NATS is
+// sent when it is back, until Deadline.
 func (in *Incoming) Reply(resp *clusterpb.Response) {
 	if !in.finished.CompareAndSwap(false, true) {
 		return
 	}
+	in.unwatch()
 	if in.reply != "" {
-		in.server.answer(in.reply, resp)
+		in.server.answer(in.reply, resp, in.Deadline)
 	}
 	in.server.open.done()
 }
@@ -43,12 +46,13 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 // more.
 func (in *Incoming) Discard() {
 	if in.finished.CompareAndSwap(false, true) {
+		in.unwatch()
 		in.server.open.done()
 	}
 }
 
-// answer publishes resp where reply says.
-func (s *RPCServer) answer(reply string, resp *clusterpb.Response) {
+// answer publishes resp where reply says, until deadline at the latest.
+func (s *RPCServer) answer(reply string, resp *clusterpb.Response, deadline time.Time) {
 	body, err := s.buffers.encode(resp)
 	if err != nil { // a string that is not UTF-8
 		body, err = s.buffers.encode(errorResponse(errs.Wrap(errs.CodeInternal, err)))
@@ -61,7 +65,11 @@ func (s *RPCServer) answer(reply string, resp *clusterpb.Response) {
 		s.log.WithError(err).Error("reply cannot be encoded")
 		return
 	}
-	if err := s.transport.publish(outgoing{subject: reply, body: body}); err != nil {
+	err = s.transport.publish(outgoing{
+		subject: reply, body: body, lone: s.open.n.Load() <= 1,
+		keeper: s.kept, until: s.kept.deadline(deadline),
+	})
+	if err != nil {
 		s.metrics.CountRPC(EventUndelivered)
 	}
 }

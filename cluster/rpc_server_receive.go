@@ -18,6 +18,9 @@ var errMalformed = errs.New(errs.CodeBadRequest, "the request cannot be decoded,
 
 // receiveRequest hands a request to the handler.
 func (s *RPCServer) receiveRequest(m message) {
+	if s.still.passed(m) {
+		return
+	}
 	in := s.incoming(m)
 	if in == nil {
 		return
@@ -38,16 +41,18 @@ func (s *RPCServer) incoming(m message) *Incoming {
 		s.metrics.CountRPC(EventForeignMail)
 		m.reply = ""
 	}
+	now := time.Now()
+	behind := s.still.age(now)
 	arrived := new(arrival)
 	if err := arrived.decode(m.data); err != nil {
 		s.metrics.CountRPC(EventMalformed)
 		if m.reply != "" {
-			s.answer(m.reply, errorResponse(errMalformed))
+			s.answer(m.reply, errorResponse(errMalformed), time.Time{})
 		}
 		return nil
 	}
 	in := &arrived.in
-	in.Request, in.Received, in.server, in.reply = &arrived.request, time.Now(), s, m.reply
+	in.Request, in.Received, in.server, in.reply = &arrived.request, now.Add(-behind), s, m.reply
 	return in
 }
 

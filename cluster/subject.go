@@ -41,6 +41,10 @@ func (s subjects) pushOne(frontendType, id string) string {
 	return s.prefix + "x/push/" + frontendType + "/" + id
 }
 
+func (s subjects) cancel(serverType, id string) string {
+	return s.prefix + "x/cancel/" + serverType + "/" + id
+}
+
 func (s subjects) load() string { return s.prefix + "x/load" }
 
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strconv"
+	"time"
 
 	"github.com/cereus-game/cereus/errs"
 )
@@ -13,7 +15,8 @@ import (
 // a lifecycle.Module of its own and comes before them.
 type Transport interface {
 	// publish hands m over for sending and takes its body. An error means that
-	// it was not and will not be sent; the body is then released already.
+	// it was not and will not be sent; the body is then released already. What
+	// the message's keeper took is no error.
 	publish(m outgoing) error
 	// subscribe delivers what is published on a subject from now on, also after
 	// a reconnect, until it is cancelled.
@@ -64,23 +67,72 @@ type message struct {
 
 // outgoing is a message to be sent.
 type outgoing struct {
-	subject, reply string
-	body           *buffer
+	subject string
+	reply   string // with a call, the beginning of the reply subject: the token follows
+	body    *buffer
+	// lone says that its sender has nothing else under way, so that more to be
+	// sent with it is not to be expected.
+	lone bool
 	// epoch, when not 0, is the only one that the message may be sent in.
 	epoch uint64
 	// call, when not nil, is told what becomes of the message with this token.
 	call  sendTracker
 	token uint64
+	// keeper, when not nil, takes the message back when it was not, or may not
+	// have been, sent because there was no connection.
+	keeper *replyKeeper
+	until  time.Duration // for the keeper
 }
 
 // release gives the body back after the message was sent or dropped.
 func (m *outgoing) release() { m.body.release() }
 
+// appendReply appends the reply subject.
+func (m *outgoing) appendReply(dst []byte) []byte {
+	dst = append(dst, m.reply...)
+	if m.call != nil {
+		dst = strconv.AppendUint(dst, m.token, 36)
+	}
+	return dst
+}
+
+func (m *outgoing) replySubject() string {
+	if m.call == nil {
+		return m.reply
+	}
+	var room [64]byte
+	return string(m.appendReply(room[:0]))
+}
+
+// refuse ends a message that was not accepted. Its sender learns err, unless it
+// is kept for later.
+func (m *outgoing) refuse(err error) error {
+	if m.keeper.keep(m, err) {
+		return nil
+	}
+	m.release()
+	return err
+}
+
 // fail tells the sender that the message was certainly not sent.
 func (m *outgoing) fail(err error) {
+	if m.keeper.keep(m, err) {
+		return
+	}
 	m.release()
 	if m.call != nil {
 		m.call.unsent(m.token, err)
+	}
+}
+
+// unsure tells the sender that the connection changed in the middle of sending.
+func (m *outgoing) unsure() {
+	if m.keeper.keep(m, errNotConnected) {
+		return // it may arrive twice
+	}
+	m.release()
+	if m.call != nil {
+		m.call.unsure(m.token)
 	}
 }
 

@@ -135,9 +135,11 @@ func (t *MemoryTransport) subscribe(s subscription) (cancelFunc, error) {
 func (t *MemoryTransport) flush(context.Context) error { return nil }
 
 func (t *MemoryTransport) publish(m outgoing) error {
-	err := t.bus.route(t, &m)
+	if err := t.bus.route(t, &m); err != nil {
+		return m.refuse(err)
+	}
 	m.release()
-	return err
+	return nil
 }
 
 // memorySubscription is a subscription on the bus.

@@ -90,6 +90,8 @@ func (b *MemoryBus) route(t *MemoryTransport, m *outgoing) error {
 		b.mu.Unlock()
 		return nil
 	}
+	whole := outgoing{subject: m.subject, reply: m.replySubject(), body: m.body}
+	m = &whole
 	targets, hook := b.targets(m.subject), b.faults
 	if len(targets) == 0 {
 		b.bounce(t, m.reply)

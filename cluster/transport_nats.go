@@ -39,8 +39,9 @@ type NATSParams struct {
 // moves away from a NATS node in lame duck mode without losing anything, and
 // never keeps a message for later: what cannot be sent now fails now.
 //
-// Nobody but one goroutine calls Publish of nats.go, which writes to the socket
-// under its connection lock: a stalled server would freeze every caller.
+// Nobody but one goroutine, the writer, ever waits for a socket or calls Publish
+// of nats.go, which writes under its connection lock: a stalled server would
+// freeze every caller. A caller that is alone may try a write that cannot wait.
 type NATSTransport struct {
 	params  NATSParams
 	urls    natsURLs
@@ -52,6 +53,9 @@ type NATSTransport struct {
 	mu     sync.Mutex // guards changes of state, for a few instructions, also under nats.go's lock
 
 	queue  natsQueue
+	mixed  bool // nats.go may have something to write first; belongs to whose turn it is
+	start  time.Time
+	sent   atomic.Int64 // nanoseconds after start: when something was sent
 	events natsEvents
 	subs   natsSubscriptions
 
@@ -59,6 +63,7 @@ type NATSTransport struct {
 	watchers []*natsWatcher
 
 	moving        atomic.Bool // a move is under way
+	changing      sync.Mutex  // held while one link takes the place of another, for as long as that takes
 	rebuildWithin time.Duration
 
 	work   *lifecycle.Group // everything but the writer
@@ -80,7 +85,7 @@ func NewNATSTransport(params NATSParams) (*NATSTransport, error) {
 	if params.BootTimeout <= 0 {
 		params.BootTimeout = DefaultNATSBootTimeout
 	}
-	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin}
+	t := &NATSTransport{params: params, urls: urls, log: orDiscard(params.Log), metrics: params.Metrics, rebuildWithin: natsRebuildWithin, start: time.Now()}
 	if t.metrics == nil {
 		t.metrics = noMetrics{}
 	}
@@ -107,7 +112,7 @@ func (t *NATSTransport) Init(ctx context.Context) error {
 		t.stopGroups(context.WithoutCancel(ctx))
 		return err
 	}
-	t.use(link)
+	t.use(ctx, link)
 	t.work.Go("nats events", t.handleEvents)
 	t.writer.Go("nats writer", t.write)
 	return nil
@@ -176,6 +181,13 @@ func (t *NATSTransport) outstanding(epoch uint64) int {
 
 func (t *NATSTransport) lost(epoch uint64) {
 	t.eachWatcher(func(w connectionWatcher) { w.connectionLost(epoch) })
+}
+
+// leave has the writer write what socket did not take at once.
+func (t *NATSTransport) leave(socket *natsSocket) {
+	if !t.queue.drain(socket) {
+		socket.drain() // the writer has finished, and is nobody's rival any more
+	}
 }
 
 // flush goes through the writer, so that it comes after everything queued before.

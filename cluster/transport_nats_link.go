@@ -38,11 +38,12 @@ type natsLink struct {
 	t  *NATSTransport
 	nc *nats.Conn
 
-	dialed  atomic.Uint64 // sockets opened so far; the number of the last one
-	broken  atomic.Uint64 // the highest number of a socket that broke
-	closed  chan struct{} // closed by nats.go's closed callback
-	ending  atomic.Bool   // closed by us
-	leaving atomic.Bool   // the NATS node asked its clients to go
+	dialed  atomic.Uint64              // sockets opened so far; the number of the last one
+	socket  atomic.Pointer[natsSocket] // the last one
+	broken  atomic.Uint64              // the highest number of a socket that broke
+	closed  chan struct{}              // closed by nats.go's closed callback
+	ending  atomic.Bool                // closed by us
+	leaving atomic.Bool                // the NATS node asked its clients to go
 
 	shared     chan *nats.Msg // of the deliverShared subscriptions, made with the first
 	sharedOnce sync.Once
@@ -189,36 +190,7 @@ func (d *natsDialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &natsSocket{Conn: conn, link: d.link, number: d.link.dialed.Add(1)}, nil
+	socket := newNATSSocket(conn, d.link)
+	d.link.socket.Store(socket)
+	return socket, nil
 }
-
-// natsSocket tells its link when it breaks.
-type natsSocket struct {
-	net.Conn
-	link   *natsLink
-	number uint64
-	once   sync.Once
-}
-
-func (s *natsSocket) Read(p []byte) (int, error) {
-	n, err := s.Conn.Read(p)
-	if err != nil {
-		s.broke()
-	}
-	return n, err
-}
-
-func (s *natsSocket) Write(p []byte) (int, error) {
-	n, err := s.Conn.Write(p)
-	if err != nil {
-		s.broke()
-	}
-	return n, err
-}
-
-func (s *natsSocket) Close() error {
-	s.broke()
-	return s.Conn.Close()
-}
-
-func (s *natsSocket) broke() { s.once.Do(func() { s.link.t.socketBroke(s.link, s.number) }) }

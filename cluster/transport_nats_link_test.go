@@ -45,3 +45,51 @@ func TestLameDuckBeforeTheLinkIsUsed(t *testing.T) {
 	link.nc.Opts.LameDuckModeHandler(link.nc)
 	require.True(t, link.leaving.Load())
 }
+
+// One subscription that cannot be made does not keep the others from a new link.
+func TestEverySubscriptionThatCanBeMade(t *testing.T) {
+	t.Parallel()
+	transport := natsTransport(t, startNATS(t).NATSURL(), "front", nil)
+	heard := make(chan string, 10)
+	for _, subject := range []string{"one", "two", "three"} {
+		_, err := transport.subscribe(subscription{subject: subject, deliver: func(m message) { heard <- m.subject }})
+		require.NoError(t, err)
+	}
+	bad := &natsSubscription{subscription: subscription{mode: deliverAny}, on: make(map[*natsLink]*nats.Subscription)}
+	transport.subs.mu.Lock()
+	transport.subs.all[bad] = struct{}{}
+	transport.subs.mu.Unlock()
+	link, err := transport.connect(t.Context(), transport.urls.dial(nil))
+	require.NoError(t, err)
+	require.ErrorIs(t, transport.subs.use(link), nats.ErrBadSubject)
+	require.NoError(t, link.flush(t.Context()))
+	transport.subs.mu.Lock()
+	delete(transport.subs.all, bad)
+	for sub := range transport.subs.all {
+		require.Contains(t, sub.on, link, sub.subject)
+	}
+	transport.subs.mu.Unlock()
+}
+
+// A link that is closed for good while a move has put another in its place is
+// not made anew.
+func TestClosedAfterAMove(t *testing.T) {
+	t.Parallel()
+	transport := natsTransport(t, startNATS(t).NATSURL(), "front", nil)
+	old := transport.state.Load().link
+	moved, err := transport.connect(t.Context(), transport.urls.dial(nil))
+	require.NoError(t, err)
+	transport.use(t.Context(), moved)
+	transport.rebuild(t.Context(), old)
+	require.Same(t, moved, transport.state.Load().link)
+	transport.subs.mu.Lock()
+	require.Equal(t, []*natsLink{old, moved}, transport.subs.links)
+	transport.subs.mu.Unlock()
+	// The other way round, the move gives up.
+	from := &natsState{link: old}
+	late, err := transport.connect(t.Context(), transport.urls.dial(nil))
+	require.NoError(t, err)
+	_, err = transport.replace(t.Context(), from, late)
+	require.ErrorIs(t, err, errOldLinkBad)
+	require.True(t, late.nc.IsClosed())
+}

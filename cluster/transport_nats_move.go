@@ -64,6 +64,23 @@ func (t *NATSTransport) tryMove(ctx context.Context, from *natsState) error {
 	if err != nil {
 		return err
 	}
+	merges, err := t.replace(ctx, from, to)
+	if err != nil {
+		return t.urls.redact(err)
+	}
+	t.leaveOld(ctx, from, merges)
+	return nil
+}
+
+// replace puts link to in the place of the one of from, unless that was made
+// anew meanwhile. When it fails, to is closed.
+func (t *NATSTransport) replace(ctx context.Context, from *natsState, to *natsLink) ([]*natsMerge, error) {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	if t.state.Load().link != from.link {
+		to.close(context.WithoutCancel(ctx))
+		return nil, errOldLinkBad
+	}
 	merges, err := t.subs.startMerge(from.link, to)
 	if err == nil {
 		err = t.takeOver(ctx, from, to, merges)
@@ -74,10 +91,8 @@ func (t *NATSTransport) tryMove(ctx context.Context, from *natsState) error {
 		}
 		t.subs.forget(to)
 		to.close(context.WithoutCancel(ctx))
-		return t.urls.redact(err)
 	}
-	t.leaveOld(ctx, from, merges)
-	return nil
+	return merges, err
 }
 
 // connectElsewhere connects to any node but the one that old is connected to.

@@ -13,16 +13,18 @@ import (
 type natsState struct {
 	transportStatus
 	link   *natsLink
-	socket uint64        // of the link, that the epoch belongs to
+	socket *natsSocket   // of the link, that the epoch belongs to
+	direct bool          // messages go to the socket without nats.go
 	broke  chan struct{} // closed when the socket broke
 }
 
 // up reports whether the socket of s still stands.
-func (s *natsState) up() bool { return s.link.broken.Load() < s.socket }
+func (s *natsState) up() bool { return !s.socket.isBroken() }
 
-// use makes link the one to send on, in a new epoch.
-func (t *NATSTransport) use(link *natsLink) {
+// use makes link the one to send on, in a new epoch, after it has subscribed.
+func (t *NATSTransport) use(ctx context.Context, link *natsLink) {
 	t.logFailure(t.subs.use(link))
+	_ = link.flush(ctx) // bounded; when it fails, the reconnect subscribes first
 	t.adopt(link)
 }
 
@@ -50,42 +52,47 @@ func (t *NATSTransport) heard(link *natsLink) {
 // connected begins an epoch on link, unless its socket broke already, or the
 // transport has another link by now than after, which nil allows.
 func (t *NATSTransport) connected(link, after *natsLink) {
+	// In this order: connected, nats.go is so through this socket or a later one.
+	socket := link.socket.Load()
 	if !link.nc.IsConnected() {
 		return
 	}
-	if t.beginEpoch(link, after, int(link.nc.MaxPayload())) {
+	next := &natsState{
+		transportStatus: transportStatus{connected: true, maxPayload: int(link.nc.MaxPayload())},
+		link:            link,
+		socket:          socket,
+		direct:          socket.gather(),
+		broke:           make(chan struct{}),
+	}
+	if t.beginEpoch(next, after) {
 		t.metrics.CountRPC(EventConnected)
 	}
 }
 
-func (t *NATSTransport) beginEpoch(link, after *natsLink, maxPayload int) bool {
+func (t *NATSTransport) beginEpoch(next *natsState, after *natsLink) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	socket := link.dialed.Load()
 	old := t.state.Load()
 	if after != nil && old.link != after {
 		return false
 	}
-	if link.broken.Load() >= socket || old.link == link && old.socket == socket && old.connected {
+	if !next.up() || next.socket != next.link.socket.Load() || old.connected && old.socket == next.socket {
 		return false
 	}
 	t.epochs++
-	t.state.Store(&natsState{
-		transportStatus: transportStatus{epoch: t.epochs, connected: true, maxPayload: maxPayload},
-		link:            link,
-		socket:          socket,
-		broke:           make(chan struct{}),
-	})
+	next.epoch = t.epochs
+	t.state.Store(next)
 	return true
 }
 
 // socketBroke is called by nats.go's goroutines, also under its lock.
-func (t *NATSTransport) socketBroke(link *natsLink, socket uint64) {
-	raise(&link.broken, socket)
+func (t *NATSTransport) socketBroke(socket *natsSocket) {
+	link := socket.link
+	raise(&link.broken, socket.number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.state.Load()
-	if old.link != link || old.socket > socket || !old.connected {
+	if old.link != link || !old.connected || old.socket.number > socket.number {
 		return
 	}
 	down := *old
@@ -186,9 +193,15 @@ func (t *NATSTransport) rebuild(ctx context.Context, closed *natsLink) {
 		}
 		return
 	}
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	if t.state.Load().link != closed { // a move has been faster
+		link.close(context.WithoutCancel(ctx))
+		return
+	}
 	t.metrics.CountRPC(EventRebuilt)
 	t.subs.forget(closed)
-	t.use(link)
+	t.use(ctx, link)
 }
 
 // raise sets v to at least n.

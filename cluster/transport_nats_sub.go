@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"sync"
 
@@ -165,21 +167,23 @@ func (l *natsLink) drain(ctx context.Context, made *nats.Subscription) error {
 	return receive(ctx, done)
 }
 
-// use makes every subscription on link, and it the one to deliver from.
+// use makes every subscription on link that can be made there, and link the one
+// to deliver from.
 func (s *natsSubscriptions) use(link *natsLink) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links = append(s.links, link)
 	s.flow.owner.Store(link)
+	var faults []error
 	for sub := range s.all {
 		if err := s.attachTo(link, sub); err != nil {
-			return err
+			faults = append(faults, fmt.Errorf("subject %s: %w", sub.subject, err))
 		}
 		if sub.flow != nil {
 			sub.flow.owner.Store(link)
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // forget lets go of a link that is closed or about to be, and of its messages.

@@ -3,133 +3,50 @@ package cluster
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
-)
-
-// Bounds of what waits for the writer (design section 4).
-const (
-	natsQueueMessages = 64 << 10
-	natsQueueBytes    = 64 << 20
-	natsQueueKept     = 4 << 10 // capacity that an empty queue keeps
 )
 
 // natsCrowdMemory is after how many lone messages the writer takes it that there
 // is only one caller.
 const natsCrowdMemory = 32
 
-// natsQueued is a message, or an operation, for the writer.
-type natsQueued struct {
-	outgoing
-	run func()
-}
-
-// natsQueue holds what waits for the writer.
-type natsQueue struct {
-	mu       sync.Mutex // guards what follows
-	items    []natsQueued
-	spare    []natsQueued
-	bytes    int
-	idle     bool // the writer waits for wake
-	finished bool // nothing is accepted any more
-
-	wake chan struct{} // room for one
-}
-
-func (q *natsQueue) push(m outgoing) error {
-	size := len(m.body.b)
-	q.mu.Lock()
-	if q.finished {
-		q.mu.Unlock()
-		return errStopped
-	}
-	if len(q.items) >= natsQueueMessages || q.bytes+size > natsQueueBytes {
-		q.mu.Unlock()
-		return errQueueFull
-	}
-	q.bytes += size
-	q.add(natsQueued{outgoing: m})
-	return nil
-}
-
-// do has the writer run op between the messages queued before and after it. It
-// reports false when the writer has finished.
-func (q *natsQueue) do(op func()) bool {
-	q.mu.Lock()
-	if q.finished {
-		q.mu.Unlock()
-		return false
-	}
-	q.add(natsQueued{run: op})
-	return true
-}
-
-// add appends under q.mu, which it unlocks.
-func (q *natsQueue) add(item natsQueued) {
-	q.items = append(q.items, item)
-	wake := q.idle
-	q.idle = false
-	q.mu.Unlock()
-	if wake {
-		q.signal()
-	}
-}
-
-func (q *natsQueue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take returns everything queued; nil means that wake will tell of more, or,
-// when last is true, that there will be none.
-func (q *natsQueue) take() (batch []natsQueued, last bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.items) == 0 {
-		q.idle = true
-		return nil, q.finished
-	}
-	batch, q.items, q.spare, q.bytes = q.items, q.spare, nil, 0
-	return batch, false
-}
-
-// giveBack returns the room of a batch that was dealt with.
-func (q *natsQueue) giveBack(batch []natsQueued) {
-	clear(batch)
-	if cap(batch) > natsQueueKept {
-		return
-	}
-	q.mu.Lock()
-	q.spare = batch[:0]
-	q.mu.Unlock()
-}
-
-// finish has the writer end after what is queued.
-func (q *natsQueue) finish() {
-	q.mu.Lock()
-	q.finished = true
-	q.mu.Unlock()
-	q.signal()
-}
+// natsBurst is how close to each other messages are that are sent together.
+const natsBurst = 10 * time.Microsecond
 
 func (t *NATSTransport) publish(m outgoing) error {
-	if !t.state.Load().connected {
-		m.release()
-		return errNotConnected
+	state := t.state.Load()
+	if !state.connected {
+		return m.refuse(errNotConnected)
+	}
+	if m.lone && state.direct && t.quiet() && t.queue.begin() {
+		t.writeLone(m)
+		return nil
 	}
 	if err := t.queue.push(m); err != nil {
-		m.release()
-		return err
+		return m.refuse(err)
 	}
 	return nil
+}
+
+// quiet reports whether nothing was sent a moment ago. Who answers a burst has
+// one message under way at a time, and yet many to send together.
+func (t *NATSTransport) quiet() bool {
+	now := int64(time.Since(t.start))
+	return now-t.sent.Swap(now) > int64(natsBurst)
+}
+
+// writeLone sends m in its caller's turn. It waits for nothing.
+func (t *NATSTransport) writeLone(m outgoing) {
+	defer t.queue.end()
+	if socket := t.writeOne(&m); socket != nil && socket.try() {
+		t.leave(socket)
+	}
 }
 
 // write sends what is queued until the queue is finished. Stop of its group
-// does not cut it short: finish comes first, and what nats.go does is bounded.
+// does not cut it short: finish comes first, and what a socket does is bounded.
 func (t *NATSTransport) write(context.Context) {
 	crowd := 0 // above 0: several callers sent lately
 	for {
@@ -140,7 +57,7 @@ func (t *NATSTransport) write(context.Context) {
 		if batch == nil {
 			<-t.queue.wake
 			if crowd > 0 { // they are about to send again: fewer, larger writes
-				runtime.Gosched()
+				t.queue.gather()
 			}
 			continue
 		}
@@ -149,51 +66,110 @@ func (t *NATSTransport) write(context.Context) {
 		} else {
 			crowd = max(0, crowd-1)
 		}
-		for i := range batch {
-			t.writeOne(&batch[i])
-		}
+		t.writeAll(batch)
+		t.sent.Store(int64(time.Since(t.start)))
 		t.queue.giveBack(batch)
 	}
 }
 
-func (t *NATSTransport) writeOne(m *natsQueued) {
+// writeAll is the writer's turn.
+func (t *NATSTransport) writeAll(batch []natsQueued) {
+	var filling *natsSocket
+	for i := range batch {
+		m := &batch[i]
+		switch {
+		case m.drain != nil:
+			m.drain.drain()
+		case m.run != nil:
+			filling.drain() // what was sent before has to go before
+			m.run()
+			t.mixed = true
+		default:
+			socket := t.writeOne(&m.outgoing)
+			if socket != filling || socket != nil && socket.full() {
+				filling.drain()
+			}
+			filling = socket
+		}
+	}
+	filling.drain()
+}
+
+// writeOne sends m, and returns the socket that has yet to be written to, if any.
+func (t *NATSTransport) writeOne(m *outgoing) *natsSocket {
 	state := t.state.Load()
 	switch {
-	case m.run != nil:
-		m.run()
-		return
 	case !state.connected:
 		m.fail(errNotConnected)
-		return
+		return nil
 	case m.epoch != 0 && m.epoch != state.epoch:
 		m.fail(errEpochOver)
-		return
+		return nil
+	case len(m.body.b) > state.maxPayload:
+		m.fail(errPayload)
+		return nil
 	case m.call != nil && !m.call.sending(m.token, state.epoch):
 		m.release()
-		return
+		return nil
 	}
+	socket := t.direct(state)
+	if socket == nil {
+		t.writeThrough(m, state)
+		return nil
+	}
+	if !socket.publish(m) {
+		m.fail(errNotConnected)
+		return nil
+	}
+	t.written(m, state)
+	return socket
+}
+
+// direct is the socket to send on without nats.go, if that may be. What nats.go
+// has not written yet, such as a subscription that an operation made, goes first.
+func (t *NATSTransport) direct(state *natsState) *natsSocket {
+	if !state.direct {
+		return nil
+	}
+	if t.mixed {
+		if n, err := state.link.nc.Buffered(); err != nil || n > 0 {
+			return nil
+		}
+		t.mixed = false
+	}
+	return state.socket
+}
+
+// writeThrough has nats.go send m.
+func (t *NATSTransport) writeThrough(m *outgoing, state *natsState) {
 	if err := m.publish(state.link.nc); err != nil {
 		t.notWritten(m, err)
 		return
 	}
+	t.written(m, state)
+}
+
+func (m *outgoing) publish(nc *nats.Conn) error {
+	if reply := m.replySubject(); reply != "" {
+		return nc.PublishRequest(m.subject, reply, m.body.b)
+	}
+	return nc.Publish(m.subject, m.body.b)
+}
+
+// written ends with a message that the socket, or nats.go, has taken.
+func (t *NATSTransport) written(m *outgoing, state *natsState) {
 	// A socket that broke before this look may have broken before the call was
 	// marked with its epoch, too late for lost(epoch) to find it; one that breaks
 	// later is found.
-	if m.call != nil && !state.up() {
-		m.call.unsure(m.token)
+	if !state.up() {
+		m.unsure()
+		return
 	}
 	m.release()
 }
 
-func (m *natsQueued) publish(nc *nats.Conn) error {
-	if m.reply == "" {
-		return nc.Publish(m.subject, m.body.b)
-	}
-	return nc.PublishRequest(m.subject, m.reply, m.body.b)
-}
-
 // notWritten deals with a message that nats.go refused.
-func (t *NATSTransport) notWritten(m *natsQueued, err error) {
+func (t *NATSTransport) notWritten(m *outgoing, err error) {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		m.fail(errPayload)
@@ -201,9 +177,6 @@ func (t *NATSTransport) notWritten(m *natsQueued, err error) {
 		errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrBadSubject):
 		m.fail(errNotConnected)
 	default: // a write that failed half way
-		if m.call != nil {
-			m.call.unsure(m.token)
-		}
-		m.release()
+		m.unsure()
 	}
 }

@@ -329,6 +329,59 @@ func TestConcurrent(t *testing.T) {
 	require.Len(t, concurrent(component.WithConcurrent()), 11)
 }
 
+// served is a component with handlers and remotes.
+type served struct{ opts []component.RouteOption }
+
+func (s served) Routes(r *component.Routes) {
+	echo := func(_ context.Context, b []byte) ([]byte, error) { return b, nil }
+	component.HandleRaw(r, "ask", echo)
+	component.RemoteRaw(r, "one", echo, s.opts...)
+	component.RemoteRaw(r, "two", echo)
+}
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	limits := func(c any, opts ...component.Option) ([]int, error) {
+		table := component.NewTable()
+		err := table.Register(c, append(opts, component.WithName("s"))...)
+		if err != nil {
+			return nil, err
+		}
+		one, _ := table.Remote("s.one")
+		two, _ := table.Remote("s.two")
+		return []int{one.Limit, two.Limit}, nil
+	}
+	for _, c := range []struct {
+		opts  []component.Option
+		route []component.RouteOption
+		want  []int
+	}{
+		{nil, nil, []int{0, 0}},
+		{[]component.Option{component.WithLimit(3)}, nil, []int{3, 3}},
+		{[]component.Option{component.WithLimit(3, "two")}, nil, []int{0, 3}},
+		{[]component.Option{component.WithLimit(3, "two"), component.WithLimit(4, "one")}, nil, []int{4, 3}},
+		{nil, []component.RouteOption{component.WithLimit(2)}, []int{2, 0}},
+	} {
+		got, err := limits(served{c.route}, c.opts...)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got)
+	}
+	for text, c := range map[string]struct {
+		component any
+		opts      []component.Option
+	}{
+		`"one": WithLimit is given 0; it takes at least 1`:        {served{}, []component.Option{component.WithLimit(0, "one")}},
+		`"ask": WithLimit is for remotes, and this is a handler`:  {served{}, []component.Option{component.WithLimit(1, "ask")}},
+		`WithLimit names "nobody"; the methods are ask, one, two`: {served{}, []component.Option{component.WithLimit(1, "nobody")}},
+		`WithLimit is for remotes, and the component has none`:    {&Lobby{}, []component.Option{component.WithLimit(1)}},
+		`"one": WithLimit takes no names on a single route`:       {served{[]component.RouteOption{component.WithLimit(1, "one")}}, nil},
+		`"one": WithLimit is given -1; it takes at least 1`:       {served{[]component.RouteOption{component.WithLimit(-1)}}, nil},
+	} {
+		_, err := limits(c.component, c.opts...)
+		require.ErrorContains(t, err, text)
+	}
+}
+
 func TestRoutesListing(t *testing.T) {
 	t.Parallel()
 	table := component.NewTable()
@@ -383,18 +436,15 @@ type breaker struct{}
 
 func (breaker) Do(context.Context, *broken) (*broken, error) { return &broken{}, nil }
 
-func TestN19_PanicsInCodecs(t *testing.T) {
+// Who calls the method recovers, counts and hides panics.
+func TestPanicsInCodecsPassThrough(t *testing.T) {
 	t.Parallel()
 	table := component.NewTable()
 	require.NoError(t, table.Register(breaker{}))
 	m, _ := table.Handler("breaker.Do")
-	_, err := m.Decode([]byte("{}"), serializer.JSON())
-	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
-	require.EqualError(t, err, "in")
-	_, err = m.Encode(&broken{}, serializer.JSON())
-	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
-	require.EqualError(t, err, "out")
-	_, err = m.Encode(make(chan int), serializer.JSON())
+	require.PanicsWithValue(t, "in", func() { _, _ = m.Decode([]byte("{}"), serializer.JSON()) })
+	require.PanicsWithValue(t, "out", func() { _, _ = m.Encode(&broken{}, serializer.JSON()) })
+	_, err := m.Encode(make(chan int), serializer.JSON())
 	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
 }
 

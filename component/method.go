@@ -38,6 +38,8 @@ type Method struct {
 	Kind    Kind
 	// Concurrent methods need not wait for the session's earlier handlers.
 	Concurrent bool
+	// Limit is how many calls of a remote may run at once; 0: the server's share.
+	Limit int
 
 	as      role
 	arg     argShape
@@ -72,7 +74,8 @@ func (m *Method) Short() string { return m.Service + "." + m.Name }
 // method takes none (the body is ignored), data itself when it takes bytes,
 // otherwise a fresh *T. Handlers use s; remotes use protobuf for protobuf
 // messages and s for other types. A body that does not decode is
-// [errs.CodeBadRequest] with the serializer's text.
+// [errs.CodeBadRequest] with the serializer's text. A panic of a type's own
+// unmarshalling passes through.
 func (m *Method) Decode(data []byte, s serializer.Serializer) (arg any, err error) {
 	switch m.arg {
 	case argNone:
@@ -81,12 +84,6 @@ func (m *Method) Decode(data []byte, s serializer.Serializer) (arg any, err erro
 		return data, nil
 	case argTyped, argProto:
 	}
-	// Types may bring unmarshalling code of their own.
-	defer func() {
-		if v := recover(); v != nil {
-			arg, err = nil, errs.New(errs.CodeBadRequest, fmt.Sprint(v))
-		}
-	}()
 	arg = m.newArg()
 	if m.arg == argProto {
 		err = proto.Unmarshal(data, arg.(proto.Message))
@@ -111,7 +108,8 @@ func (m *Method) Call(ctx context.Context, arg any) (any, error) {
 // Encode makes the body of an answer out of what Call returned, or what a
 // middleware put in its place: nothing for nil, bytes as they are, otherwise
 // by s, except that a remote's protobuf messages are always protobuf
-// (wire.md 9.1). A failure is [errs.CodeInternal].
+// (wire.md 9.1). A failure is [errs.CodeInternal]; a panic of a type's own
+// marshalling passes through.
 func (m *Method) Encode(reply any, s serializer.Serializer) (body []byte, err error) {
 	switch v := reply.(type) {
 	case nil:
@@ -119,11 +117,6 @@ func (m *Method) Encode(reply any, s serializer.Serializer) (body []byte, err er
 	case []byte:
 		return v, nil
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			body, err = nil, errs.New(errs.CodeInternal, fmt.Sprint(v))
-		}
-	}()
 	if message, ok := reply.(proto.Message); ok && m.as == asRemotes {
 		body, err = proto.Marshal(message)
 	} else {

@@ -1,6 +1,9 @@
 package component
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Option changes how a component is registered.
 type Option interface {
@@ -9,13 +12,21 @@ type Option interface {
 
 // RouteOption changes one route listed by a Routes method.
 type RouteOption interface {
-	applyRoute(m *Method)
+	applyRoute(m *Method) error
 }
 
 type options struct {
-	service    string
-	nameFunc   func(string) string
-	concurrent []Concurrency
+	service  string
+	nameFunc func(string) string
+	chosen   []chooser
+}
+
+// chooser is an option of a component for some of its methods, or for all.
+type chooser interface {
+	RouteOption
+	title() string
+	names() []string      // empty: every method that it suits
+	suits(m *Method) bool // concerns m when it names none
 }
 
 type optionFunc func(*options)
@@ -52,6 +63,49 @@ func WithConcurrent(methods ...string) Concurrency {
 	return Concurrency{methods: slices.Clone(methods)}
 }
 
-func (c Concurrency) applyComponent(o *options) { o.concurrent = append(o.concurrent, c) }
+func (c Concurrency) applyComponent(o *options) { o.chosen = append(o.chosen, c) }
 
-func (c Concurrency) applyRoute(m *Method) { m.Concurrent = true }
+func (c Concurrency) applyRoute(m *Method) error {
+	m.Concurrent = true
+	return nil
+}
+
+func (Concurrency) title() string        { return "WithConcurrent" }
+func (c Concurrency) names() []string    { return c.methods }
+func (Concurrency) suits(_ *Method) bool { return true }
+
+// Limitation is what [WithLimit] returns: an option of a component and of a
+// single route.
+type Limitation struct {
+	limit   int
+	methods []string
+}
+
+// WithLimit has at most n calls of a remote run at once on this server; what
+// comes beyond is answered with Busy (PIT-503) at once, so that callers try
+// another server or later. n is at least 1. It takes the place of the share
+// that a remote has otherwise (config cluster.rpc.server.routeshare) and may be
+// larger; the limit of all remotes together stays. methods are names as they
+// stand in routes; none means every remote of the component, each by itself. As
+// an option of a single route it takes no names. Handlers have no such limit:
+// naming one is an error.
+func WithLimit(n int, methods ...string) Limitation {
+	return Limitation{limit: n, methods: slices.Clone(methods)}
+}
+
+func (l Limitation) applyComponent(o *options) { o.chosen = append(o.chosen, l) }
+
+func (l Limitation) applyRoute(m *Method) error {
+	switch {
+	case l.limit < 1:
+		return fmt.Errorf("%q: WithLimit is given %d; it takes at least 1", m.Name, l.limit)
+	case !l.suits(m):
+		return fmt.Errorf("%q: WithLimit is for remotes, and this is a handler", m.Name)
+	}
+	m.Limit = l.limit
+	return nil
+}
+
+func (Limitation) title() string        { return "WithLimit" }
+func (l Limitation) names() []string    { return l.methods }
+func (Limitation) suits(m *Method) bool { return m.as == asRemotes }

@@ -84,10 +84,10 @@ func (r *Routes) add(m *Method, opts []RouteOption) {
 		return
 	}
 	for _, o := range opts {
-		if c, ok := o.(Concurrency); ok && len(c.methods) > 0 {
-			r.faults = append(r.faults, fmt.Errorf("%q: WithConcurrent takes no names on a single route", m.Name))
+		if c, ok := o.(chooser); ok && len(c.names()) > 0 {
+			r.faults = append(r.faults, fmt.Errorf("%q: %s takes no names on a single route", m.Name, c.title()))
 		}
-		o.applyRoute(m)
+		r.faults = append(r.faults, o.applyRoute(m))
 	}
 	r.methods = append(r.methods, m)
 }

@@ -130,7 +130,7 @@ func collect(c any, o *options, as role) ([]*Method, error) {
 		m.Service, m.owner = service, fmt.Sprintf("%T", c)
 		faults = append(faults, checkName("method", m.Name))
 	}
-	faults = append(faults, free(methods, o.concurrent))
+	faults = append(faults, choose(methods, o.chosen))
 	return methods, errors.Join(faults...)
 }
 
@@ -168,17 +168,22 @@ func (t *Table) remember(c any) {
 	}
 }
 
-// free marks the methods named by WithConcurrent.
-func free(methods []*Method, all []Concurrency) error {
+// choose applies the options that are for some of the methods.
+func choose(methods []*Method, options []chooser) error {
 	var faults []error
-	for _, c := range all {
+	for _, o := range options {
 		for _, m := range methods {
-			m.Concurrent = m.Concurrent || len(c.methods) == 0 || slices.Contains(c.methods, m.Name)
-		}
-		for _, name := range c.methods {
-			if !slices.ContainsFunc(methods, func(m *Method) bool { return m.Name == name }) {
-				faults = append(faults, fmt.Errorf("WithConcurrent names %q; the methods are %s", name, names(methods)))
+			if len(o.names()) == 0 && o.suits(m) || slices.Contains(o.names(), m.Name) {
+				faults = append(faults, o.applyRoute(m))
 			}
+		}
+		for _, name := range o.names() {
+			if !slices.ContainsFunc(methods, func(m *Method) bool { return m.Name == name }) {
+				faults = append(faults, fmt.Errorf("%s names %q; the methods are %s", o.title(), name, names(methods)))
+			}
+		}
+		if len(o.names()) == 0 && len(methods) > 0 && !slices.ContainsFunc(methods, o.suits) {
+			faults = append(faults, fmt.Errorf("%s is for remotes, and the component has none", o.title()))
 		}
 	}
 	return errors.Join(faults...)

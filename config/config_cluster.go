@@ -9,6 +9,7 @@ type Cluster struct {
 	NATS   NATS       `key:"nats"`
 	Window Window     `key:"window"`
 	RPC    RPC        `key:"rpc"`
+	Router Router     `key:"router"`
 	SD     Discovery  `key:"sd"`
 }
 
@@ -48,6 +49,7 @@ type RPCClient struct {
 // RPCServer is the called side.
 type RPCServer struct {
 	Concurrency     int        `key:"concurrency" default:"1024" validate:"gte=1" doc:"remotes that run at once; what arrives beyond is answered with Busy"`
+	RouteShare      int        `key:"routeshare" default:"50" validate:"gte=1,lte=100" doc:"percent of concurrency that one route may use, but at least 1 call, so that a slow route does not starve the others; component.WithLimit sets another limit for a remote"`
 	LoopbackEnabled bool       `key:"loopbackenabled" default:"false" doc:"allow calls that this server itself serves"`
 	NATS            NATSServer `key:"nats"`
 }

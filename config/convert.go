@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ func (w wanted) Error() string { return "want " + string(w) }
 const (
 	wantBool     = wanted("true or false")
 	wantInt      = wanted("a whole number")
+	wantNumber   = wanted("a number")
 	wantSize     = wanted("a number of bytes such as 65536, or one with KiB, MiB or GiB such as 64KiB")
 	wantText     = wanted("a text")
 	wantDuration = wanted("a duration with a unit, such as 500ms, 5s or 2m")
@@ -61,10 +63,12 @@ func (l leaf) parse(raw any) (any, error) {
 		return parseBool(raw)
 	case reflect.Int:
 		return parseInt(raw, l.unit == "bytes")
+	case reflect.Float64:
+		return parseFloat(raw)
 	case reflect.String:
 		return parseText(raw)
 	default:
-		return parseSpecs(raw, l.typ)
+		return parseSpecs(raw, l.typ, l.typeName())
 	}
 }
 
@@ -106,6 +110,15 @@ func parseInt(raw any, bytes bool) (any, error) {
 		return nil, want
 	}
 	return int(n * unit), nil
+}
+
+func parseFloat(raw any) (any, error) {
+	text, _ := scalar(raw)
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, wantNumber
+	}
+	return f, nil
 }
 
 func splitSize(text string) (string, int64) {
@@ -210,12 +223,16 @@ func parseMap(raw any) (any, error) {
 	return m, nil
 }
 
-// parseSpecs reads a list of custom metrics, which the environment has as JSON.
-func parseSpecs(raw any, typ reflect.Type) (any, error) {
+// parseSpecs reads a list of custom metrics, or a section per server type, which
+// the environment has as JSON.
+func parseSpecs(raw any, typ reflect.Type, name string) (any, error) {
 	if text, ok := scalar(raw); ok {
-		raw = []any{}
+		raw = nil
 		if text != "" && json.Unmarshal([]byte(text), &raw) != nil {
-			return nil, wanted("a list of metrics, or the same as JSON")
+			return nil, wanted("a " + name + ", or the same as JSON")
+		}
+		if raw == nil {
+			return empty(typ), nil
 		}
 	}
 	out := reflect.New(typ)
@@ -226,7 +243,14 @@ func parseSpecs(raw any, typ reflect.Type) (any, error) {
 		err = decoder.Decode(raw)
 	}
 	if err != nil {
-		return nil, wanted(fmt.Sprintf("a list of metrics: %v", err))
+		return nil, wanted(fmt.Sprintf("a %s: %v", name, err))
 	}
 	return out.Elem().Interface(), nil
+}
+
+func empty(typ reflect.Type) any {
+	if typ.Kind() == reflect.Map {
+		return reflect.MakeMap(typ).Interface()
+	}
+	return reflect.MakeSlice(typ, 0, 0).Interface()
 }

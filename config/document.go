@@ -40,6 +40,9 @@ func (l leaf) section() string {
 	case "groups":
 		return "Groups"
 	case "cluster":
+		if parts[1] == "router" {
+			return "Cluster: router"
+		}
 		if len(parts) > 3 {
 			return "Cluster: " + strings.Join(parts[1:3], " ")
 		}
@@ -110,7 +113,7 @@ Pitaya file loads unchanged, the variables begin with ` + "`PITAYA_`" + `, and t
   with a warning.
 * Bytes are a number, or one with ` + "`KiB`, `MiB` or `GiB`" + `.
 * Lists are YAML lists or texts separated by commas. Names and texts are a section, or ` + "`name=text`" + ` separated by commas.
-  Lists of metrics are JSON in the environment. Keys and names in files are lower-cased.
+  Lists of metrics and sections per server type are JSON in the environment. Keys and names in files are lower-cased.
 * Empty environment variables count as not set.
 * A key under the root, or a variable with its prefix, that is not known is an error that names the nearest known one.
   (Variables as Kubernetes makes them for services are left alone.) All faults come together.

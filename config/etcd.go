@@ -22,7 +22,7 @@ func crossFaults(c *Config) []*Fault {
 			faults = append(faults, &Fault{Key: section + ".endpoints", Want: want})
 		}
 	}
-	return faults
+	return append(faults, c.Cluster.Router.faults()...)
 }
 
 func (t TLS) faults(section string) []*Fault {

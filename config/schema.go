@@ -102,15 +102,17 @@ func (l leaf) typeName() string {
 		return "duration"
 	case l.secret():
 		return "secret"
-	case l.isMap():
+	case l.typ == reflect.TypeFor[map[string]string]():
 		return "names and texts"
+	case l.isMap():
+		return "section per server type"
 	case l.typ == reflect.TypeFor[[]string]():
 		return "list"
 	}
 	switch l.typ.Kind() {
 	case reflect.Bool:
 		return "bool"
-	case reflect.Int:
+	case reflect.Int, reflect.Float64:
 		return "number"
 	case reflect.Slice:
 		return "list of metrics"

@@ -44,6 +44,7 @@ func newChecker() checker {
 		"nats_prefix":   func(f reflect.Value) bool { return isSubjectPrefix(f.String()) },
 		"admin_address": func(f reflect.Value) bool { return isAddress(f.String()) },
 		"off_or_100ms":  func(f reflect.Value) bool { return f.Int() == 0 || f.Int() >= int64(100*time.Millisecond) },
+		"off_or_1":      func(f reflect.Value) bool { return f.Float() == 0 || f.Float() >= 1 },
 		"token":         func(f reflect.Value) bool { return isToken(f.String()) },
 		"rising":        func(f reflect.Value) bool { return isRising(f.Interface().([]float64)) },
 	} {
@@ -111,6 +112,8 @@ func phraseAlone(tag string) string {
 		return "host:port, :port or a port"
 	case "off_or_100ms":
 		return "0 (off) or at least 100ms"
+	case "off_or_1":
+		return "0 (off) or at least 1"
 	case "token":
 		return "at least 16 characters, letters, digits and -._~+/="
 	case "rising":

@@ -33,8 +33,13 @@ const (
 // whole tree of calls.
 const MetadataPrefix = "cereus."
 
-// HopsKey counts the servers that a tree of calls has gone through.
+// HopsKey counts the servers that a call has come through: 1 for one that
+// serves no other call, or a client's message; a number.
 const HopsKey = MetadataPrefix + "hops"
+
+// MaxHops is the highest HopsKey that is sent or served. Beyond it routes call
+// each other in a circle.
+const MaxHops = 16
 
 // Capabilities that servers list in discovery. An extension is used only
 // towards a server that lists it.
@@ -47,6 +52,8 @@ const (
 	CapMerge = "merge"
 	// CapLeader: the server can lead its type.
 	CapLeader = "leader"
+	// CapCancel: the server takes word that a caller waits no more.
+	CapCancel = "cancel"
 	// CapLoad: the server tells the cluster its load at an interval.
 	CapLoad = "load"
 )

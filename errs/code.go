@@ -13,7 +13,7 @@ const (
 	CodeConflict    Code = "PIT-409" // arrived twice, or after a later one
 	CodeTooLarge    Code = "PIT-413" // beyond a size limit
 	CodeRateLimited Code = "PIT-429" // too many messages from one client
-	CodeClosed      Code = "PIT-499" // the connection is gone
+	CodeClosed      Code = "PIT-499" // the connection is gone, or the caller gave the call up
 	CodeUnavailable Code = "PIT-500" // no server could be reached; retry later
 	CodeBusy        Code = "PIT-503" // the server has no free slot; retry later
 )

@@ -23,6 +23,16 @@ var (
 	ErrBusy = New(CodeBusy, "")
 )
 
+// Refusals that only servers of this framework know.
+var (
+	// ErrTooManyHops: a call came from too far; see constants.MaxHops.
+	ErrTooManyHops = New(CodeInternal, "a call passed through more than 16 servers: routes call each other in a circle")
+	// ErrCancelled: the caller cancelled the call, or gave it up, before its
+	// deadline. It is the cause (context.Cause) of a handler's context that ended
+	// so, and the answer of a call that was not started for that reason.
+	ErrCancelled = New(CodeClosed, "the caller cancelled the call")
+)
+
 // Sentinels whose texts travel on the wire and are matched by users of Pitaya
 // (wire.md 4.2); the texts must stay literal.
 var (

@@ -20,6 +20,9 @@ type events struct {
 
 	rpcCalls     *bounded[prometheus.Counter]
 	rpcFailovers prometheus.Counter
+	rpcRetries   prometheus.Counter
+	rpcHung      prometheus.Counter
+	rpcAbandoned prometheus.Counter
 	rpcMalformed prometheus.Counter
 	rpcConflicts prometheus.Counter
 	rpcBusy      prometheus.Counter
@@ -53,8 +56,11 @@ func newEvents(f *factory) events {
 		writeQueueSlow:    f.counter("cereus_write_queue_slow_total", "connections closed because their write queue was full"),
 		panics:            f.counters("cereus_panics_total", "where", "panics of user code that were recovered, by place"),
 		pushes:            f.counters("cereus_pushes_total", "outcome", "pushes to clients, by outcome"),
-		rpcCalls:          f.counters("cereus_rpc_calls_total", "outcome", "calls made to other servers, by outcome"),
+		rpcCalls:          f.counters("cereus_rpc_calls_total", "outcome", "calls between servers that did not go smoothly, by what happened: timeout, undelivered, maybe_run, late_reply, cancelled, too_large, malformed, foreign_reply, dropped, panic; paused is a standstill of this process"),
 		rpcFailovers:      f.counter("cereus_rpc_failovers_total", "calls that were not delivered and went to another server"),
+		rpcRetries:        f.counter("cereus_rpc_retries_total", "idempotent calls that may have run and were sent to another server"),
+		rpcHung:           f.counter("cereus_rpc_hung_total", "times a server let calls time out and was passed over until it answered"),
+		rpcAbandoned:      f.counter("cereus_rpc_abandoned_total", "calls that were given up because their server was gone"),
 		rpcMalformed:      f.counter("cereus_rpc_malformed_total", "messages on our subjects that could not be decoded"),
 		rpcConflicts:      f.counter("cereus_rpc_conflicts_total", "forwards refused because a later one of their session had run"),
 		rpcBusy:           f.counter("cereus_rpc_busy_total", "calls from other servers answered with Busy"),
@@ -146,7 +152,7 @@ func (m *Metrics) Pushes(outcome string, n int) {
 	}
 }
 
-// RPCCall counts a finished call to another server.
+// RPCCall counts something that happened to calls between servers.
 func (m *Metrics) RPCCall(outcome string) {
 	if m != nil {
 		m.events.rpcCalls.value(outcome).Inc()
@@ -157,6 +163,27 @@ func (m *Metrics) RPCCall(outcome string) {
 func (m *Metrics) RPCFailover() {
 	if m != nil {
 		m.events.rpcFailovers.Inc()
+	}
+}
+
+// RPCRetry counts an idempotent call that may have run and is sent to another server.
+func (m *Metrics) RPCRetry() {
+	if m != nil {
+		m.events.rpcRetries.Inc()
+	}
+}
+
+// RPCHung counts a server that lets calls time out and is passed over for it.
+func (m *Metrics) RPCHung() {
+	if m != nil {
+		m.events.rpcHung.Inc()
+	}
+}
+
+// RPCAbandoned counts calls that are given up because their server is gone.
+func (m *Metrics) RPCAbandoned(calls int) {
+	if m != nil {
+		m.events.rpcAbandoned.Add(float64(calls))
 	}
 }
 

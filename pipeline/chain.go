@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// Handler answers one message. in is the decoded argument: a pointer, []byte or
-// nil; the result is a pointer, []byte or, for a notify, nil.
+// Handler answers one message, or makes one call. in is the decoded argument: a
+// pointer, []byte or nil, and of a call whatever its caller gave; the result is a
+// pointer, []byte or, for a notify, nil.
 type Handler func(ctx context.Context, in any) (any, error)
 
-// Middleware wraps next. It is called once per handler, when the app starts;
-// the Handler it returns is called for every message, by many goroutines.
+// Middleware wraps next. It is called once per handler, and once for all calls,
+// when the app is made or starts; the Handler it returns is called for every
+// message, by many goroutines.
 type Middleware func(next Handler) Handler
 
 // Chain makes one Middleware of many. The first is the outermost: it sees the

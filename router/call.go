@@ -33,17 +33,57 @@ type Call struct {
 	Route      route.Route
 	ServerType string // the type to choose from
 	Kind       Kind
-	SessionID  int64  // of the client's session on its frontend; 0 for a remote
-	UID        string // of the session; "" when it is unbound
-	Payload    []byte // the encoded argument; must not be changed
+	// Key is what the caller wants to be kept on one server, such as the name of a
+	// room (cereus.WithKey); "" for none.
+	Key string
+	// Frontend and SessionID are those of the client's session for whom the call is
+	// made; "" and 0 when it is made for none.
+	Frontend  string
+	SessionID int64
+	UID       string // of the session; "" when it is unbound
+	Build     string // the client's build number, from its handshake; "" when it is not known
+	Payload   []byte // the encoded argument; must not be changed
 	// Exclude reports the servers that must not be chosen, because the call has
 	// just failed there; nil excludes none. Pick has removed them before a custom
-	// Func is asked.
+	// Func is asked, and the policies of this package honour it by themselves.
 	Exclude func(id string) bool
+
+	meetings *meetings // of the Router that asks
 }
 
 // Func chooses one of servers, which are at least one, all of the call's type
 // and sorted by id. The slice is shared and must not be changed. The result
 // must be one of them; a *cluster.Server with the id of one of them will do. An
 // error goes back to the caller as it is.
+//
+// A Func may hand the call on to a policy of this package, with servers or with
+// some of them. A policy works out once per slice what it needs to know, so
+// keep slices of your own and reuse them: with a new one for every call, each
+// call costs time in proportion to its length.
 type Func func(ctx context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error)
+
+// LoadFunc tells how busy a server is: 0 is idle, and twice as much is twice as
+// busy. It is asked for every call and must neither block nor allocate. What is
+// not a number counts as the heaviest load, what is below 0 as none.
+//
+// The calls that this process has in flight to the server are the best measure,
+// because they are known at once. What the server reported adds what others do,
+// but is old: with more than about a tenth of the weight of own calls it makes
+// all callers run after the server that was idle a second ago.
+type LoadFunc func(s *cluster.Server) float64
+
+// excludes reports whether the server must not be chosen.
+func (c *Call) excludes(s *cluster.Server) bool { return c.Exclude != nil && c.Exclude(s.ID) }
+
+// offered reports whether there is a server in list that may be chosen.
+func (c *Call) offered(list []*cluster.Server) bool {
+	for _, s := range list {
+		if !c.excludes(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofSession reports whether the call is made for a client's session.
+func (c *Call) ofSession() bool { return c.Frontend != "" || c.SessionID != 0 }

@@ -133,14 +133,55 @@ func TestSetWhilePicking(t *testing.T) {
 	wg.Wait()
 }
 
-func ExampleRouter_Set() {
-	r := router.New()
-	// A player always gets the same server, as long as the servers are the same.
-	r.Set("room", router.ToHandler, func(_ context.Context, c router.Call, servers []*cluster.Server) (*cluster.Server, error) {
-		return servers[len(c.UID)%len(servers)], nil
-	})
-	list := []*cluster.Server{{ID: "room-a", Type: "room"}, {ID: "room-b", Type: "room"}}
-	s, err := r.Pick(context.Background(), router.Call{ServerType: "room", Kind: router.ToHandler, UID: "ann"}, list)
-	fmt.Println(s.ID, err)
-	// Output: room-b <nil>
+func pickFirst(_ context.Context, _ router.Call, from []*cluster.Server) (*cluster.Server, error) {
+	return from[0], nil
+}
+
+func pickLast(_ context.Context, _ router.Call, from []*cluster.Server) (*cluster.Server, error) {
+	return from[len(from)-1], nil
+}
+
+func TestDefaultAndBothKinds(t *testing.T) {
+	t.Parallel()
+	r, list := router.New(), servers(3)
+	chosen := func(kind router.Kind) (seen []string) {
+		c := call()
+		c.Kind = kind
+		for range 200 {
+			s, err := r.Pick(t.Context(), c, list)
+			require.NoError(t, err)
+			if !slices.Contains(seen, s.ID) {
+				seen = append(seen, s.ID)
+			}
+		}
+		return seen
+	}
+	r.SetDefault(pickLast)
+	require.Equal(t, []string{"room-02"}, chosen(router.ToHandler))
+	r.Set("room", 0, pickFirst)
+	require.Equal(t, []string{"room-00"}, chosen(router.ToHandler))
+	require.Equal(t, []string{"room-00"}, chosen(router.ToRemote))
+	r.Set("room", router.ToRemote, nil)
+	require.Equal(t, []string{"room-00"}, chosen(router.ToHandler))
+	require.Equal(t, []string{"room-02"}, chosen(router.ToRemote), "nil brings the default back")
+	r.Set("room", 0, nil)
+	require.Equal(t, []string{"room-02"}, chosen(router.ToHandler))
+	r.SetDefault(nil)
+	require.Len(t, chosen(router.ToHandler), 3)
+}
+
+func TestN19_LoadFuncPanics(t *testing.T) {
+	t.Parallel()
+	r, boom := router.New(), func(*cluster.Server) float64 { panic("boom") }
+	r.Set("room", 0, router.LeastLoaded(boom))
+	_, err := r.Pick(t.Context(), call(), servers(2))
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
+	r.BoundKeys(router.Bound{Factor: 2, Load: boom})
+	_, err = r.PickByKey(t.Context(), call(), servers(2))
+	require.Equal(t, errs.CodeInternal, errs.CodeOf(err))
+}
+
+func TestKindIsNamed(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "handler remote unknown", fmt.Sprint(router.ToHandler, " ", router.ToRemote, " ", router.Kind(0)))
 }

@@ -236,6 +236,60 @@ func (x *Request) GetRemainingUs() int64 {
 	return 0
 }
 
+// Cancel tells a server that a caller of its waits no more. It comes on a subject
+// of ours, to servers that list the capability "cancel".
+type Cancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reply         string                 `protobuf:"bytes,1,opt,name=reply,proto3" json:"reply,omitempty"`                                 // the reply subject of the call
+	RemainingUs   int64                  `protobuf:"varint,2,opt,name=remaining_us,json=remainingUs,proto3" json:"remaining_us,omitempty"` // microseconds after which the callee takes the call for expired anyway, at most
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Cancel) GetReply() string {
+	if x != nil {
+		return x.Reply
+	}
+	return ""
+}
+
+func (x *Cancel) GetRemainingUs() int64 {
+	if x != nil {
+		return x.RemainingUs
+	}
+	return 0
+}
+
 // Msg is the client message, or the call, inside a Request.
 type Msg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -250,7 +304,7 @@ type Msg struct {
 
 func (x *Msg) Reset() {
 	*x = Msg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[1]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -262,7 +316,7 @@ func (x *Msg) String() string {
 func (*Msg) ProtoMessage() {}
 
 func (x *Msg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[1]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -275,7 +329,7 @@ func (x *Msg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Msg.ProtoReflect.Descriptor instead.
 func (*Msg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{1}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Msg) GetId() uint64 {
@@ -326,7 +380,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[2]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +392,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[2]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +405,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{2}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Session) GetId() int64 {
@@ -388,13 +442,14 @@ type Response struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	NotRun        bool                   `protobuf:"varint,1000,opt,name=not_run,json=notRun,proto3" json:"not_run,omitempty"` // the callee refused the call before anything of it ran
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[3]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +461,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[3]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +474,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{3}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Response) GetData() []byte {
@@ -436,6 +491,13 @@ func (x *Response) GetError() *Error {
 	return nil
 }
 
+func (x *Response) GetNotRun() bool {
+	if x != nil {
+		return x.NotRun
+	}
+	return false
+}
+
 // Error is a failure with a code (wire.md section 4).
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -448,7 +510,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[4]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +522,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[4]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +535,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{4}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Error) GetCode() string {
@@ -510,7 +572,7 @@ type Push struct {
 
 func (x *Push) Reset() {
 	*x = Push{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[5]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +584,7 @@ func (x *Push) String() string {
 func (*Push) ProtoMessage() {}
 
 func (x *Push) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[5]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +597,7 @@ func (x *Push) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Push.ProtoReflect.Descriptor instead.
 func (*Push) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{5}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Push) GetRoute() string {
@@ -577,7 +639,7 @@ type BindMsg struct {
 
 func (x *BindMsg) Reset() {
 	*x = BindMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[6]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +651,7 @@ func (x *BindMsg) String() string {
 func (*BindMsg) ProtoMessage() {}
 
 func (x *BindMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[6]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +664,7 @@ func (x *BindMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindMsg.ProtoReflect.Descriptor instead.
 func (*BindMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{6}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BindMsg) GetUid() string {
@@ -629,7 +691,7 @@ type KickMsg struct {
 
 func (x *KickMsg) Reset() {
 	*x = KickMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +703,7 @@ func (x *KickMsg) String() string {
 func (*KickMsg) ProtoMessage() {}
 
 func (x *KickMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[7]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +716,7 @@ func (x *KickMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickMsg.ProtoReflect.Descriptor instead.
 func (*KickMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{7}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *KickMsg) GetUserId() string {
@@ -674,7 +736,7 @@ type KickAnswer struct {
 
 func (x *KickAnswer) Reset() {
 	*x = KickAnswer{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +748,7 @@ func (x *KickAnswer) String() string {
 func (*KickAnswer) ProtoMessage() {}
 
 func (x *KickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[8]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +761,7 @@ func (x *KickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KickAnswer.ProtoReflect.Descriptor instead.
 func (*KickAnswer) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{8}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KickAnswer) GetKicked() bool {
@@ -720,7 +782,7 @@ type Doc struct {
 
 func (x *Doc) Reset() {
 	*x = Doc{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +794,7 @@ func (x *Doc) String() string {
 func (*Doc) ProtoMessage() {}
 
 func (x *Doc) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[9]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +807,7 @@ func (x *Doc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doc.ProtoReflect.Descriptor instead.
 func (*Doc) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{9}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Doc) GetDoc() string {
@@ -765,7 +827,7 @@ type DocMsg struct {
 
 func (x *DocMsg) Reset() {
 	*x = DocMsg{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +839,7 @@ func (x *DocMsg) String() string {
 func (*DocMsg) ProtoMessage() {}
 
 func (x *DocMsg) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[10]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +852,7 @@ func (x *DocMsg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocMsg.ProtoReflect.Descriptor instead.
 func (*DocMsg) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{10}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DocMsg) GetGetProtos() bool {
@@ -810,7 +872,7 @@ type ProtoName struct {
 
 func (x *ProtoName) Reset() {
 	*x = ProtoName{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +884,7 @@ func (x *ProtoName) String() string {
 func (*ProtoName) ProtoMessage() {}
 
 func (x *ProtoName) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[11]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +897,7 @@ func (x *ProtoName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoName.ProtoReflect.Descriptor instead.
 func (*ProtoName) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{11}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProtoName) GetName() string {
@@ -855,7 +917,7 @@ type ProtoNames struct {
 
 func (x *ProtoNames) Reset() {
 	*x = ProtoNames{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +929,7 @@ func (x *ProtoNames) String() string {
 func (*ProtoNames) ProtoMessage() {}
 
 func (x *ProtoNames) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[12]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +942,7 @@ func (x *ProtoNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoNames.ProtoReflect.Descriptor instead.
 func (*ProtoNames) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{12}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProtoNames) GetName() []string {
@@ -900,7 +962,7 @@ type ProtoDescriptor struct {
 
 func (x *ProtoDescriptor) Reset() {
 	*x = ProtoDescriptor{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +974,7 @@ func (x *ProtoDescriptor) String() string {
 func (*ProtoDescriptor) ProtoMessage() {}
 
 func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[13]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +987,7 @@ func (x *ProtoDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptor.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptor) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProtoDescriptor) GetDesc() []byte {
@@ -945,7 +1007,7 @@ type ProtoDescriptors struct {
 
 func (x *ProtoDescriptors) Reset() {
 	*x = ProtoDescriptors{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1019,7 @@ func (x *ProtoDescriptors) String() string {
 func (*ProtoDescriptors) ProtoMessage() {}
 
 func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[14]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1032,7 @@ func (x *ProtoDescriptors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtoDescriptors.ProtoReflect.Descriptor instead.
 func (*ProtoDescriptors) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProtoDescriptors) GetDesc() [][]byte {
@@ -999,7 +1061,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1073,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[15]
+	mi := &file_cluster_clusterpb_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1086,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_clusterpb_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Load) GetId() string {
@@ -1114,7 +1176,10 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"orderEpoch\x12\x1b\n" +
 	"\bsequence\x18\xe9\a \x01(\x04R\bsequence\x12&\n" +
 	"\x0efrontend_nonce\x18\xea\a \x01(\tR\rfrontendNonce\x12\"\n" +
-	"\fremaining_us\x18\xeb\a \x01(\x03R\vremainingUs\"\x85\x01\n" +
+	"\fremaining_us\x18\xeb\a \x01(\x03R\vremainingUs\"A\n" +
+	"\x06Cancel\x12\x14\n" +
+	"\x05reply\x18\x01 \x01(\tR\x05reply\x12!\n" +
+	"\fremaining_us\x18\x02 \x01(\x03R\vremainingUs\"\x85\x01\n" +
 	"\x03Msg\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x12\n" +
@@ -1125,10 +1190,11 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x19\n" +
-	"\achanged\x18\xe8\a \x01(\fR\achanged\"N\n" +
+	"\achanged\x18\xe8\a \x01(\fR\achanged\"h\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12.\n" +
-	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\"\xae\x01\n" +
+	"\x05error\x18\x02 \x01(\v2\x18.cereus.cluster.v1.ErrorR\x05error\x12\x18\n" +
+	"\anot_run\x18\xe8\a \x01(\bR\x06notRun\"\xae\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x10\n" +
 	"\x03msg\x18\x02 \x01(\tR\x03msg\x12B\n" +
@@ -1203,37 +1269,38 @@ func file_cluster_clusterpb_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_clusterpb_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_cluster_clusterpb_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_cluster_clusterpb_cluster_proto_goTypes = []any{
 	(RPCType)(0),             // 0: cereus.cluster.v1.RPCType
 	(MsgType)(0),             // 1: cereus.cluster.v1.MsgType
 	(*Request)(nil),          // 2: cereus.cluster.v1.Request
-	(*Msg)(nil),              // 3: cereus.cluster.v1.Msg
-	(*Session)(nil),          // 4: cereus.cluster.v1.Session
-	(*Response)(nil),         // 5: cereus.cluster.v1.Response
-	(*Error)(nil),            // 6: cereus.cluster.v1.Error
-	(*Push)(nil),             // 7: cereus.cluster.v1.Push
-	(*BindMsg)(nil),          // 8: cereus.cluster.v1.BindMsg
-	(*KickMsg)(nil),          // 9: cereus.cluster.v1.KickMsg
-	(*KickAnswer)(nil),       // 10: cereus.cluster.v1.KickAnswer
-	(*Doc)(nil),              // 11: cereus.cluster.v1.Doc
-	(*DocMsg)(nil),           // 12: cereus.cluster.v1.DocMsg
-	(*ProtoName)(nil),        // 13: cereus.cluster.v1.ProtoName
-	(*ProtoNames)(nil),       // 14: cereus.cluster.v1.ProtoNames
-	(*ProtoDescriptor)(nil),  // 15: cereus.cluster.v1.ProtoDescriptor
-	(*ProtoDescriptors)(nil), // 16: cereus.cluster.v1.ProtoDescriptors
-	(*Load)(nil),             // 17: cereus.cluster.v1.Load
-	nil,                      // 18: cereus.cluster.v1.Error.MetadataEntry
-	nil,                      // 19: cereus.cluster.v1.Load.ValuesEntry
+	(*Cancel)(nil),           // 3: cereus.cluster.v1.Cancel
+	(*Msg)(nil),              // 4: cereus.cluster.v1.Msg
+	(*Session)(nil),          // 5: cereus.cluster.v1.Session
+	(*Response)(nil),         // 6: cereus.cluster.v1.Response
+	(*Error)(nil),            // 7: cereus.cluster.v1.Error
+	(*Push)(nil),             // 8: cereus.cluster.v1.Push
+	(*BindMsg)(nil),          // 9: cereus.cluster.v1.BindMsg
+	(*KickMsg)(nil),          // 10: cereus.cluster.v1.KickMsg
+	(*KickAnswer)(nil),       // 11: cereus.cluster.v1.KickAnswer
+	(*Doc)(nil),              // 12: cereus.cluster.v1.Doc
+	(*DocMsg)(nil),           // 13: cereus.cluster.v1.DocMsg
+	(*ProtoName)(nil),        // 14: cereus.cluster.v1.ProtoName
+	(*ProtoNames)(nil),       // 15: cereus.cluster.v1.ProtoNames
+	(*ProtoDescriptor)(nil),  // 16: cereus.cluster.v1.ProtoDescriptor
+	(*ProtoDescriptors)(nil), // 17: cereus.cluster.v1.ProtoDescriptors
+	(*Load)(nil),             // 18: cereus.cluster.v1.Load
+	nil,                      // 19: cereus.cluster.v1.Error.MetadataEntry
+	nil,                      // 20: cereus.cluster.v1.Load.ValuesEntry
 }
 var file_cluster_clusterpb_cluster_proto_depIdxs = []int32{
 	0,  // 0: cereus.cluster.v1.Request.type:type_name -> cereus.cluster.v1.RPCType
-	4,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
-	3,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
+	5,  // 1: cereus.cluster.v1.Request.session:type_name -> cereus.cluster.v1.Session
+	4,  // 2: cereus.cluster.v1.Request.msg:type_name -> cereus.cluster.v1.Msg
 	1,  // 3: cereus.cluster.v1.Msg.type:type_name -> cereus.cluster.v1.MsgType
-	6,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
-	18, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
-	19, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
+	7,  // 4: cereus.cluster.v1.Response.error:type_name -> cereus.cluster.v1.Error
+	19, // 5: cereus.cluster.v1.Error.metadata:type_name -> cereus.cluster.v1.Error.MetadataEntry
+	20, // 6: cereus.cluster.v1.Load.values:type_name -> cereus.cluster.v1.Load.ValuesEntry
 	7,  // [7:7] is the sub-list for method output_type
 	7,  // [7:7] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
@@ -1252,7 +1319,7 @@ func file_cluster_clusterpb_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_clusterpb_cluster_proto_rawDesc), len(file_cluster_clusterpb_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/internal/wirevectors"
 )
 
@@ -56,7 +57,7 @@ func (w *world) sniff() *sniffer {
 // frontend (nats32). Left out: session ids, which depend on the order of
 // connecting; request.id and req-start-time, which are new every time;
 // reqTimeout, which shrinks over the hops here; opentracing-span, which v2 adds
-// (wire.md 16); the fields of our own, 1000 and above.
+// (wire.md 16); the fields of our own, 1000 and above, and the count of hops.
 func (s *sniffer) check(t *testing.T) {
 	t.Helper()
 	for _, v := range wirevectors.Load(t, "live-nats") {
@@ -81,7 +82,7 @@ func meaningOf(subject string, data []byte) (string, bool) {
 		return requestMeaning(subject, data)
 	case strings.HasPrefix(subject, "_INBOX."):
 		var r clusterpb.Response
-		return textOf("reply", data, &r, func() { r.Data = []byte(withoutSID(r.GetData())) })
+		return textOf("reply", data, &r, func() { r.Data, r.NotRun = []byte(withoutSID(r.GetData())), false })
 	case strings.HasSuffix(subject, "/push") && !strings.HasPrefix(subject, prefix+"x/"):
 		return textOf(subject, data, &clusterpb.Push{}, nil)
 	case strings.HasSuffix(subject, "/kick"):
@@ -109,6 +110,7 @@ func requestMeaning(subject string, data []byte) (string, bool) {
 		var meta map[string]any
 		if json.Unmarshal(r.GetMetadata(), &meta) == nil {
 			delete(meta, "opentracing-span")
+			delete(meta, constants.HopsKey)
 			for _, key := range []string{"request.id", "req-start-time", "reqTimeout"} {
 				if _, ok := meta[key]; ok {
 					meta[key] = "varies"

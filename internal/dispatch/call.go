@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nuid"
-
+	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 )
@@ -38,8 +37,8 @@ func (c *Call) facts() *metadata {
 }
 
 func (c *Call) begin() {
-	c.meta.requestID = nuid.Next()
-	c.meta.startTime = startAt(time.Now().Add(c.began - c.clock.now()))
+	facts := newMetadata(time.Now().Add(c.began - c.clock.now()))
+	c.meta.requestID, c.meta.began = facts.requestID, facts.began
 }
 
 type callKey struct{}
@@ -66,7 +65,7 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	var s scanned
-	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set(key, "", true) || s.set(key, "", false) {
+	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set([]byte(key), nil, true) || s.set([]byte(key), nil, false) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
 	}
 	if mustBeObject(key) && raw[0] != '{' {
@@ -111,18 +110,34 @@ func Value(ctx context.Context, key string, v any) (bool, error) {
 type callContext struct {
 	context.Context // of the session or of the server
 	call            Call
-	deadline        time.Time // zero: none
+	deadline        time.Time         // zero: none
+	in              *cluster.Incoming // whose caller may cancel the call; nil: nobody
 
-	mu     sync.Mutex // guards timed and cancel
+	mu     sync.Mutex // guards the fields below
 	timed  context.Context
 	cancel context.CancelFunc
+	stop   context.CancelCauseFunc
 }
 
 func (c *callContext) Value(key any) any {
 	if key == (callKey{}) {
 		return &c.call
 	}
-	return c.Context.Value(key)
+	return c.source().Value(key)
+}
+
+// source is what values are taken from: the context that is waited for, once
+// there is one, because package context looks there for the cause of its end.
+func (c *callContext) source() context.Context {
+	if c.deadline.IsZero() {
+		return c.Context
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil || c.timed == over {
+		return c.Context
+	}
+	return c.timed
 }
 
 func (c *callContext) Deadline() (time.Time, bool) {
@@ -136,7 +151,8 @@ func (c *callContext) Done() <-chan struct{} { return c.waitable().Done() }
 
 func (c *callContext) Err() error { return c.waitable().Err() }
 
-// waitable is the context that is done at the deadline.
+// waitable is the context that is done at the deadline, or when the caller
+// cancels the call. Only from here on anybody hears of that.
 func (c *callContext) waitable() context.Context {
 	if c.deadline.IsZero() {
 		return c.Context
@@ -144,9 +160,21 @@ func (c *callContext) waitable() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+		c.timed, c.cancel = context.WithDeadline(c.cancellable(), c.deadline)
 	}
 	return c.timed
+}
+
+// cancellable is the context that is done when the caller cancels the call.
+func (c *callContext) cancellable() context.Context {
+	if c.in == nil {
+		return c.Context
+	}
+	var ctx context.Context
+	ctx, c.stop = context.WithCancelCause(c.Context)
+	stop := c.stop
+	c.in.OnCancel(func() { stop(errs.ErrCancelled) })
+	return ctx
 }
 
 // finish releases the timer. A context of a call with a deadline is done once
@@ -161,6 +189,9 @@ func (c *callContext) finish() {
 		c.timed = over
 	} else if c.cancel != nil {
 		c.cancel()
+	}
+	if c.stop != nil {
+		c.stop(nil)
 	}
 }
 

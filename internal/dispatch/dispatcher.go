@@ -29,6 +29,9 @@ type caller interface {
 	Call(ctx context.Context, to *cluster.Server, req *clusterpb.Request) (*clusterpb.Response, error)
 	// Epoch rises whenever messages may take another way than those before.
 	Epoch() uint64
+	// Abandon fails the calls that wait for a run of a server that is gone, as
+	// ones that may have run, and returns how many there were.
+	Abandon(to *cluster.Server) int
 }
 
 // pusher is what dispatch needs to reach players of other servers.
@@ -56,6 +59,7 @@ type Limits struct {
 	ServerWindow  int           // unanswered forwards of this server to one server
 	PitayaWindow  int           // the same towards a Pitaya server, which drops what it cannot queue
 	Remotes       int           // remotes running at once
+	Route         int           // of one route, unless it has a limit of its own; 0: no limit
 	Timeout       time.Duration // of a call whose caller gave no deadline
 }
 
@@ -70,6 +74,7 @@ type Params struct {
 	Handlers   pipeline.Middleware // around handlers; nil: none
 	Remotes    pipeline.Middleware // around remotes; nil: none
 	Limits     Limits
+	Loads      LoadReports            // nil: no server tells its load
 	Loopback   bool                   // a call may be answered by the server that makes it
 	HidePanics func(value any) string // what a caller learns of a panic
 	Log        logrus.FieldLogger
@@ -80,6 +85,7 @@ type Params struct {
 type Dispatcher struct {
 	Params
 	discovery cluster.ServiceDiscovery // nil until Join
+	leaders   leaders                  // nil when nobody leads
 	suspect   func(id string)          // nil when nobody wants to know
 	client    Client                   // nil until Join
 	group     *lifecycle.Group
@@ -88,6 +94,7 @@ type Dispatcher struct {
 
 	routes     routes
 	targets    *xsync.Map[targetKey, *target]
+	rosters    *xsync.Map[string, *roster] // by type
 	mailboxes  *xsync.Map[mailboxKey, *mailbox]
 	inboxes    *lifecycle.Workers[*Inbox]
 	boxes      *lifecycle.Workers[*mailbox]
@@ -104,6 +111,7 @@ func New(p Params) *Dispatcher {
 		Params:    p,
 		clock:     newClock(),
 		targets:   xsync.NewMap[targetKey, *target](),
+		rosters:   xsync.NewMap[string, *roster](),
 		mailboxes: xsync.NewMap[mailboxKey, *mailbox](),
 	}
 }
@@ -115,7 +123,11 @@ func (d *Dispatcher) Join(discovery cluster.ServiceDiscovery, client Client) {
 	if s, ok := discovery.(suspecter); ok {
 		d.suspect = s.Suspect
 	}
+	d.leaders, _ = discovery.(leaders)
 }
+
+// leaders is a service discovery that knows who leads a type.
+type leaders interface{ Snapshot() *cluster.Snapshot }
 
 // suspecter is a service discovery that wants to know where calls find nobody.
 type suspecter interface{ Suspect(id string) }
@@ -144,12 +156,21 @@ func (d *Dispatcher) fold() {
 	d.handlers, d.remotes = make(map[string]*endpoint), make(map[string]*endpoint)
 	for _, info := range d.Table.Routes() {
 		if m, ok := d.Table.Remote(info.Short); ok && info.Remote {
-			d.remotes[info.Short] = newEndpoint(m, d.Remotes)
+			d.remotes[info.Short] = newEndpoint(m, d.Remotes, d.share(m))
 			d.Metrics.RegisterRoute(d.Self.Type + "." + info.Short)
 		} else if m, ok := d.Table.Handler(info.Short); ok {
-			d.handlers[info.Short] = newEndpoint(m, d.Handlers)
+			d.handlers[info.Short] = newEndpoint(m, d.Handlers, d.share(m))
 		}
 	}
+}
+
+// share is how many calls of a route may run at once on workers. The sys remotes
+// have workers of their own and none of them is slow.
+func (d *Dispatcher) share(m *component.Method) int {
+	if m.Service == serviceSys {
+		return 0
+	}
+	return d.Limits.Route
 }
 
 // AfterInit does nothing.
@@ -164,8 +185,29 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error { return d.group.Stop(c
 // AddServer is of cluster.Listener.
 func (d *Dispatcher) AddServer(cluster.Event) {}
 
-// RemoveServer forgets what was known of the server's run.
-func (d *Dispatcher) RemoveServer(e cluster.Event) { d.targets.Delete(keyOf(e.Server)) }
+// RemoveServer forgets what was known of the server's run. One that did not say
+// that it goes is looked for a last time.
+func (d *Dispatcher) RemoveServer(e cluster.Event) {
+	t, known := d.targets.LoadAndDelete(keyOf(e.Server))
+	d.forgetTargets()
+	if !known {
+		return
+	}
+	t.moveOn()
+	if e.Reason != cluster.ReasonLeft {
+		d.check(t, 0)
+	}
+}
+
+// forgetTargets drops what calls to servers that were gone already left behind.
+func (d *Dispatcher) forgetTargets() {
+	d.targets.Range(func(key targetKey, t *target) bool {
+		if s, ok := d.discovery.Server(key.id); (!ok || s.Nonce != key.nonce) && t.vitals.calls.Load() == 0 {
+			d.targets.Delete(key)
+		}
+		return true
+	})
+}
 
 // clock tells the time since this process's start; it never jumps.
 type clock struct{ start time.Time }

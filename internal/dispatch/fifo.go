@@ -1,5 +1,7 @@
 package dispatch
 
+import "slices"
+
 // idleRoom is how many messages' room an empty fifo keeps.
 const idleRoom = 4
 
@@ -21,6 +23,23 @@ func (q *fifo) push(m message) {
 }
 
 func (q *fifo) first() message { return q.items[q.head] }
+
+// at is the message with n others before it, which may be changed there.
+func (q *fifo) at(n int) *message { return &q.items[q.head+n] }
+
+// firstLocal is how many messages are before the first one for a handler of this
+// server; -1 when there is none.
+func (q *fifo) firstLocal() int {
+	return slices.IndexFunc(q.items[q.head:], func(m message) bool { return m.route.local != nil })
+}
+
+// remove takes out the message with n others before it.
+func (q *fifo) remove(n int) message {
+	m := *q.at(n)
+	copy(q.items[q.head+1:q.head+n+1], q.items[q.head:q.head+n])
+	q.pop()
+	return m
+}
 
 // locals is how many of the messages are for handlers of this server.
 func (q *fifo) locals() (n int) {

@@ -1,11 +1,7 @@
 package dispatch
 
 import (
-	"context"
-	"slices"
 	"time"
-
-	"github.com/nats-io/nuid"
 
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
@@ -27,8 +23,9 @@ type forward struct {
 	seq   uint64 // on the wire
 	began uint64 // target's tick
 	epoch uint64
-	again *target     // where to send it again when only the way changed
-	tried []targetKey // runs that it found gone: later ones may have reached them since
+	had   time.Duration // time to answer, of the last attempt
+	again *target       // where to send it again when only the way changed
+	tried []targetKey   // runs that it found gone: later ones may have reached them since
 }
 
 // forward sends the first message of the queue, or parks the inbox.
@@ -41,7 +38,7 @@ func (b *Inbox) forward(m message) {
 		return
 	}
 	if b.admit(f, t) {
-		f.meta = metadata{requestID: nuid.Next(), startTime: startNow()}
+		f.meta = newMetadata(time.Now())
 		f.send(t)
 	}
 }
@@ -72,35 +69,12 @@ func (f *forward) choose() (*target, error) {
 	s := f.box.session
 	server, err := d.pick(s.Context(), router.Call{
 		Route: f.m.route.Route, ServerType: f.m.route.ServerType, Kind: router.ToHandler,
-		SessionID: s.ID(), UID: s.UID(), Payload: f.m.data,
+		Frontend: d.Self.ID, SessionID: s.ID(), UID: f.m.facts(s).uid, Build: buildOf(s), Payload: f.m.data,
 	}, f.tried)
 	if err != nil {
 		return nil, err
 	}
 	return d.target(server), nil
-}
-
-// pick asks the router for a server that was not just found gone, neither by
-// this call (tried) nor by others.
-func (d *Dispatcher) pick(ctx context.Context, c router.Call, tried []targetKey) (*cluster.Server, error) {
-	if d.discovery == nil {
-		return nil, errs.ErrNoServer
-	}
-	return d.Router.Pick(ctx, c, d.present(d.discovery.ServersByType(c.ServerType), tried))
-}
-
-// present leaves out servers that were found gone before discovery says so.
-// In the usual case there are none and the shared slice is returned as it is.
-func (d *Dispatcher) present(servers []*cluster.Server, tried []targetKey) []*cluster.Server {
-	now := d.clock.now()
-	gone := func(s *cluster.Server) bool {
-		t, ok := d.targets.Load(keyOf(s))
-		return ok && t.isGone(now) || slices.Contains(tried, keyOf(s))
-	}
-	if !slices.ContainsFunc(servers, gone) {
-		return servers
-	}
-	return slices.DeleteFunc(slices.Clone(servers), gone)
 }
 
 // remaining is what is left of a request's time since it was read. A notify has
@@ -115,7 +89,9 @@ func (f *forward) remaining() time.Duration {
 
 func (f *forward) send(t *target) {
 	timeout := max(f.remaining(), leastTime)
+	f.had = timeout
 	lane := f.lane // f may have its outcome, and another lane, when Go returns
+	t.vitals.calls.Add(1)
 	d, e := f.box.d, f.box.d.envelope()
 	d.client.Go(t.server, f.request(e, timeout), timeout, f.done)
 	d.putEnvelope(e)
@@ -125,7 +101,8 @@ func (f *forward) send(t *target) {
 // request is what travels: wire.md 9.1, and for a server of ours the facts of order.
 func (f *forward) request(e *envelope, timeout time.Duration) *clusterpb.Request {
 	d, s := f.box.d, f.box.session
-	e.session.Id, e.session.Uid, e.session.Data = s.ID(), s.UID(), s.Data()
+	told := f.m.facts(s)
+	e.session.Id, e.session.Uid, e.session.Data = s.ID(), told.uid, told.data
 	e.msg.Id, e.msg.Route, e.msg.Data = f.m.id, f.m.route.full, f.m.data
 	if f.m.notify {
 		e.msg.Type = clusterpb.MsgType_MsgNotify
@@ -145,11 +122,11 @@ func (f *forward) request(e *envelope, timeout time.Duration) *clusterpb.Request
 // done takes the outcome of one attempt. It runs on the client's goroutine.
 func (f *forward) done(resp *clusterpb.Response, err error) {
 	b, t := f.box, f.lane.target
+	b.d.outcome(t, f.had, err) // before f tries again, and f before what waits behind it
 	switch {
 	case cluster.IsGone(err):
 		began := f.began
 		f.again, f.tried = nil, append(f.tried, keyOf(t.server))
-		b.d.foundNobody(t) // before f tries again, and f before what waits behind it
 		b.retry(f)
 		t.bounce(began)
 	case cluster.IsMoved(err):

@@ -31,6 +31,7 @@ type game struct {
 	holding atomic.Int64
 	calls   atomic.Int64
 	notes   atomic.Int64
+	data    atomic.Pointer[string] // of the session that called whoami last
 }
 
 // withGame gives every server of the world that starts from now on one and the
@@ -61,6 +62,12 @@ func (g *game) Routes(r *component.Routes) {
 	component.HandleRaw(r, "bind", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
 		return b, s.Bind(ctx, string(b))
+	})
+	component.HandleRaw(r, "whoami", func(ctx context.Context, b []byte) ([]byte, error) {
+		s, _ := session.FromContext(ctx)
+		data := string(s.Data())
+		g.data.Store(&data)
+		return b, nil
 	})
 	component.HandleRaw(r, "save", func(ctx context.Context, b []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)

@@ -24,6 +24,7 @@ type message struct {
 	data   []byte
 	notify bool
 	at     time.Duration // when it was read, on the dispatcher's clock
+	then   *facts        // of the session, when it was overtaken; else nil
 }
 
 // Inbox holds the messages of one session in the order they came and serves
@@ -37,7 +38,7 @@ type Inbox struct {
 	mu      sync.Mutex // guards everything below
 	queue   fifo
 	running bool // a goroutine serves the queue
-	parked  bool // the first message waits for a window
+	parked  bool // the first message, or retry, waits for a place
 	closed  bool
 	room    chan struct{} // non-nil: the reader waits for the queue to shrink
 	idle    chan struct{} // non-nil: somebody waits until nothing is left to do
@@ -106,7 +107,7 @@ func (b *Inbox) inFlight() *atomic.Int64 { return b.d.inFlight.of(b.session.ID()
 
 // startLocked makes sure that somebody serves the queue.
 func (b *Inbox) startLocked() {
-	if b.running || b.parked || b.closed {
+	if b.running || b.closed || b.parked && !b.canOvertakeLocked() {
 		return
 	}
 	b.running = b.d.inboxes.Go(b)
@@ -204,12 +205,16 @@ func (b *Inbox) next() (s step) {
 	if b.queue.len() > 0 && len(b.retries) == 0 && b.crowdedLocked() {
 		b.parked = true
 	}
-	if b.closed || b.parked || b.queue.len()+len(b.retries) == 0 {
+	if b.closed || b.parked && !b.canOvertakeLocked() || b.queue.len()+len(b.retries) == 0 {
 		b.running = false
 		b.settleLocked()
 		return s
 	}
 	s.ok = true
+	if b.parked {
+		s.m = b.overtakeLocked()
+		return s
+	}
 	if len(b.retries) > 0 {
 		s.again = b.retries[0]
 		return s
@@ -230,6 +235,10 @@ func (b *Inbox) crowdedLocked() bool {
 // popLocked removes the first message and lets the reader go on.
 func (b *Inbox) popLocked() {
 	b.queue.pop()
+	b.madeRoomLocked()
+}
+
+func (b *Inbox) madeRoomLocked() {
 	if b.room != nil {
 		close(b.room)
 		b.room = nil
@@ -285,6 +294,11 @@ func (b *Inbox) Drain(ctx context.Context) error {
 
 // Close drops what waits. What runs, and what was forwarded, ends without an answer.
 func (b *Inbox) Close() {
+	b.drop()
+	b.d.Router.Forget(b.d.Self.ID, b.session.ID())
+}
+
+func (b *Inbox) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true

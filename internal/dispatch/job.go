@@ -12,6 +12,7 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	address "github.com/cereus-game/cereus/route"
 	"github.com/cereus-game/cereus/session"
@@ -25,9 +26,14 @@ type job struct {
 	d       *Dispatcher
 	in      *cluster.Incoming
 	route   string
-	target  *endpoint
-	meta    metadata
+	target  *endpoint // nil: there is none
+	pool    *workers  // whose place it holds, with one of target; nil: none
+	began   bool      // code of the application may have run
 	session *session.Session
+
+	// What every job needs, in one allocation with it.
+	ctx   callContext
+	reply clusterpb.Response
 }
 
 // ServeRequest takes what the RPC server received, in order, and never blocks
@@ -39,6 +45,7 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 	case clusterpb.RPCType_Sys:
 		d.serveForward(j)
 	case clusterpb.RPCType_User:
+		j.target = d.remotes[shortOf(j.route)]
 		d.serveOnWorker(j)
 	default:
 		j.fail(errs.ErrInvalidRPCType.With("route", j.route))
@@ -49,8 +56,8 @@ func (d *Dispatcher) ServeRequest(in *cluster.Incoming) {
 // to no player, and what may run beside others, goes to a worker.
 func (d *Dispatcher) serveForward(j *job) {
 	req := j.in.Request
-	short := shortOf(j.route)
-	if m, ok := d.Table.Handler(short); ok && m.Concurrent || req.GetSession().GetId() == 0 {
+	j.target = d.handlers[shortOf(j.route)]
+	if j.target != nil && j.target.method.Concurrent || req.GetSession().GetId() == 0 {
 		d.serveOnWorker(j)
 		return
 	}
@@ -70,34 +77,45 @@ func (d *Dispatcher) serveOnWorker(j *job) {
 	}
 }
 
-// run serves the job and answers it.
+// run serves the job and answers it. The place is free before the answer is
+// sent, so that a caller who calls again at once finds it so.
 func (j *job) run() {
 	j.d.Metrics.Route(j.route).WaitedRemote(time.Since(j.in.Received))
 	returned := false
 	defer func() {
 		if !returned {
+			j.release()
 			j.fail(errEnded)
 		}
 	}()
 	data, err := j.execute()
 	returned = true
+	j.release()
 	if err != nil {
 		j.fail(err)
 		return
 	}
-	j.in.Reply(&clusterpb.Response{Data: data})
+	j.reply.Data = data
+	j.in.Reply(&j.reply)
 }
 
+// fail answers with err. What did not begin may be sent to another server, which
+// only callers of ours can make something of: those that tell their remaining time.
 func (j *job) fail(err error) {
 	e := errs.From(err)
-	j.in.Reply(&clusterpb.Response{Error: &clusterpb.Error{
-		Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata,
-	}})
+	ours := j.in.Request.GetRemainingUs() > 0
+	j.in.Reply(&clusterpb.Response{
+		Error:  &clusterpb.Error{Code: string(e.Code), Msg: e.Error(), Metadata: e.Metadata},
+		NotRun: ours && !j.began && e.Code != errs.CodeConflict, // an earlier copy may have run
+	})
 }
 
 func (j *job) execute() (data []byte, err error) {
 	of := origin{route: j.route}
 	defer j.d.guard(&err, &of)
+	if j.in.Cancelled() {
+		return nil, errs.ErrCancelled.With("route", j.route)
+	}
 	if err := j.prepare(); err != nil {
 		return nil, err
 	}
@@ -106,17 +124,18 @@ func (j *job) execute() (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	j.in.Deadline = deadline
 	if j.session == nil && j.notify() { // of a server, which waits only until it was taken
 		running := j.d.inFlight.of(rand.Int64()) // no RPC server counts it any more
 		running.Add(1)
 		defer running.Add(-1)
 		j.in.Reply(&clusterpb.Response{Data: []byte(ack)})
 	}
-	ctx := &callContext{
-		Context: j.base(), deadline: deadline,
-		call: Call{Route: j.route, meta: j.meta},
-	}
+	ctx := &j.ctx
+	ctx.Context, ctx.deadline, ctx.in = j.base(), deadline, j.cancellable()
+	ctx.call.Route = j.route
 	defer ctx.finish()
+	j.began = true
 	out, err := j.d.invoke(ctx, j.target, j.in.Request.GetMsg().GetData())
 	if err != nil {
 		return nil, err
@@ -130,11 +149,15 @@ func (j *job) execute() (data []byte, err error) {
 // prepare checks everything that can be refused before the method runs.
 func (j *job) prepare() (err error) {
 	req := j.in.Request
-	if j.meta, err = parseMetadata(req.GetMetadata()); err != nil {
+	meta := &j.ctx.call.meta
+	if *meta, err = parseMetadata(req.GetMetadata()); err != nil {
 		return err
 	}
-	if j.meta.requestID == "" {
-		j.meta.requestID = nuid.Next()
+	if meta.hops > constants.MaxHops {
+		return errs.ErrTooManyHops.With("route", j.route)
+	}
+	if meta.requestID == "" {
+		meta.requestID = nuid.Next()
 	}
 	if _, err := address.Parse(j.route); err != nil {
 		return errs.ErrUndecodableRoute.With("route", j.route)
@@ -146,28 +169,32 @@ func (j *job) prepare() (err error) {
 }
 
 func (j *job) prepareRemote() error {
-	short := shortOf(j.route)
-	target, ok := j.d.remotes[short]
-	if !ok {
-		return errs.ErrRouteNotFound.With("route", short)
+	if j.target == nil {
+		return errs.ErrRouteNotFound.With("route", shortOf(j.route))
 	}
-	j.target = target
 	return nil
 }
 
 func (j *job) prepareHandler() error {
-	target, ok := j.d.handlers[shortOf(j.route)]
-	if !ok {
+	if j.target == nil {
 		j.d.logNotFound(j.route)
 		return handlerNotFound(j.route)
 	}
-	j.target = target
-	if target.method.Kind == component.KindNotify && !j.notify() {
+	if j.target.method.Kind == component.KindNotify && !j.notify() {
 		return errs.ErrNotifyRoute
 	}
 	var err error
 	j.session, err = j.d.standIn(j.in.Request)
 	return err
+}
+
+// cancellable is j.in when its caller may take the call back: another server
+// that still waits. Nobody takes back what a client sent.
+func (j *job) cancellable() *cluster.Incoming {
+	if j.session != nil || !j.in.Wanted() {
+		return nil
+	}
+	return j.in
 }
 
 func (j *job) notify() bool {
@@ -178,7 +205,7 @@ func (j *job) notify() bool {
 // never by a clock of two machines. Work that nobody waits for any more is not
 // started; for a notify nobody ever waits, so its time begins with its handler.
 func (j *job) deadline() (time.Time, error) {
-	left := j.meta.timeout
+	left := j.ctx.call.meta.timeout
 	if us := j.in.Request.GetRemainingUs(); us > 0 && us <= math.MaxInt64/int64(time.Microsecond) {
 		left = time.Duration(us) * time.Microsecond
 	}

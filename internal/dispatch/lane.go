@@ -88,6 +88,7 @@ func (b *Inbox) tryAdmit(f *forward, t *target) admission {
 	}
 	if !t.acquire(b) {
 		b.parked = true
+		b.d.doubt(t)
 		return refused
 	}
 	if !b.d.usable(t) { // asked with the place taken: who leaves waits for the places

@@ -14,13 +14,17 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// newEndpoint folds a method into its pipeline.
-func newEndpoint(m *component.Method, around pipeline.Middleware) *endpoint {
+// newEndpoint folds a method into its pipeline. share limits what it may use of
+// the workers when the method has no limit of its own.
+func newEndpoint(m *component.Method, around pipeline.Middleware, share int) *endpoint {
 	h := pipeline.Handler(m.Call)
 	if around != nil {
 		h = around(h)
 	}
-	return &endpoint{method: m, handle: h}
+	if m.Limit > 0 {
+		share = m.Limit
+	}
+	return &endpoint{method: m, handle: h, limit: int64(share)}
 }
 
 // serve runs the local handler of m and answers it.
@@ -126,11 +130,23 @@ func (d *Dispatcher) invoke(ctx context.Context, e *endpoint, data []byte) (out 
 			out, err = nil, d.panicked(p, origin{FromContext(ctx).Route, s})
 		}
 	}()
-	arg, err := e.method.Decode(data, d.Serializer)
+	arg, err := d.decode(ctx, e, data)
 	if err != nil {
 		return nil, decodeError(err)
 	}
 	return e.handle(ctx, arg)
+}
+
+// decode makes the argument. When code of its type panics, the sender's bytes are
+// to blame.
+func (d *Dispatcher) decode(ctx context.Context, e *endpoint, data []byte) (arg any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, _ := session.FromContext(ctx)
+			arg, err = nil, errs.Wrap(errs.CodeBadRequest, d.panicked(p, origin{FromContext(ctx).Route, s}))
+		}
+	}()
+	return e.method.Decode(data, d.Serializer)
 }
 
 func decodeError(err error) error {

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"maps"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/nats-io/nuid"
 
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
@@ -19,7 +20,9 @@ import (
 type metadata struct {
 	requestID string
 	startTime string        // the JSON number as received
+	began     int64         // instead of startTime, of a call that begins here: Unix time in nanoseconds; 0: none
 	timeout   time.Duration // 0: none was given
+	hops      int           // servers that the tree of calls went through before this one
 	others    map[string]json.RawMessage
 }
 
@@ -51,20 +54,56 @@ func genericMapError(b []byte, err error) error {
 	return json.Unmarshal(b, &generic)
 }
 
-// scanned is what scanMetadata saw; timeout is kept as text until finish.
+// scanned is what scanMetadata saw: parts of the bytes it looked at, until finish.
 type scanned struct {
-	metadata
-	timeoutText string
-	hasTimeout  bool
+	hops                          int
+	requestID, startTime, timeout []byte
+	hasTimeout                    bool
 }
 
+// finish returns what is kept, both texts in one allocation.
 func (s *scanned) finish() (metadata, error) {
+	m := metadata{hops: s.hops}
+	var room [64]byte
+	both, n := string(append(append(room[:0], s.requestID...), s.startTime...)), len(s.requestID)
+	m.requestID, m.startTime = both[:n], both[n:]
 	if !s.hasTimeout {
-		return s.metadata, nil
+		return m, nil
+	}
+	var ok bool
+	if m.timeout, ok = scanSeconds(s.timeout); ok {
+		return m, nil
 	}
 	var err error
-	s.timeout, err = parseTimeout(s.timeoutText)
-	return s.metadata, err
+	m.timeout, err = parseTimeout(string(s.timeout))
+	return m, err
+}
+
+// scanSeconds reads the usual form of a timeout: "5s", "4.985s". It reports
+// false for anything else, and for none that is left.
+func scanSeconds(text []byte) (time.Duration, bool) {
+	const most = 9 // digits, on either side
+	digits, dot, n := 0, -1, time.Duration(0)
+	for i, c := range text {
+		switch {
+		case c >= '0' && c <= '9' && digits < most:
+			n = n*10 + time.Duration(c-'0')
+			digits++
+		case c == '.' && dot < 0 && digits > 0:
+			dot = digits
+		case c == 's' && i == len(text)-1 && digits > 0 && digits != dot && n > 0:
+			if dot < 0 {
+				dot = digits
+			}
+			for range most - (digits - dot) {
+				n *= 10
+			}
+			return n, true
+		default:
+			return 0, false
+		}
+	}
+	return 0, false
 }
 
 func parseTimeout(text string) (time.Duration, error) {
@@ -85,44 +124,50 @@ func scanMetadata(b []byte) (scanned, bool) {
 	if len(b) < 2 || b[0] != '{' || !plain(b) {
 		return s, false
 	}
-	text := string(b) // what is kept are parts of it
-	if text == "{}" {
+	if len(b) == 2 && b[1] == '}' {
 		return s, true
 	}
-	rest := text[1:]
+	return s, s.members(b[1:])
+}
+
+// members reads the members of an object, up to its end.
+func (s *scanned) members(rest []byte) bool {
 	for {
 		key, after, ok := scanString(rest)
 		if !ok || len(after) == 0 || after[0] != ':' {
-			return s, false
+			return false
 		}
 		value, after, isString, ok := scanValue(after[1:])
 		if !ok || !s.set(key, value, isString) || len(after) == 0 {
-			return s, false
+			return false
 		}
 		switch {
 		case after[0] == ',':
 			rest = after[1:]
 		case len(after) == 1 && after[0] == '}':
-			return s, true
+			return true
 		default:
-			return s, false
+			return false
 		}
 	}
 }
 
 // set stores a well-known key and reports false for a key that must pass through.
-func (s *scanned) set(key, value string, isString bool) bool {
-	switch key {
+func (s *scanned) set(key, value []byte, isString bool) bool {
+	switch string(key) {
 	case constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey:
 		return isString // replaced at every hop
 	case constants.RequestIDKey:
 		s.requestID = value
 		return isString
 	case constants.TimeoutKey:
-		s.timeoutText, s.hasTimeout = value, true
+		s.timeout, s.hasTimeout = value, true
 		return isString
 	case constants.StartTimeKey:
 		s.startTime = value
+		return !isString
+	case constants.HopsKey:
+		s.hops = parseHops(string(value))
 		return !isString
 	}
 	return false
@@ -150,20 +195,20 @@ func plain(b []byte) bool {
 }
 
 // scanString reads a quoted string of plain text.
-func scanString(in string) (text, rest string, ok bool) {
-	if in == "" || in[0] != '"' {
-		return "", "", false
+func scanString(in []byte) (text, rest []byte, ok bool) {
+	if len(in) == 0 || in[0] != '"' {
+		return nil, nil, false
 	}
-	end := strings.IndexByte(in[1:], '"')
+	end := bytes.IndexByte(in[1:], '"')
 	if end < 0 {
-		return "", "", false
+		return nil, nil, false
 	}
 	return in[1 : 1+end], in[2+end:], true
 }
 
 // scanValue reads a plain string or an unsigned integer.
-func scanValue(in string) (value, rest string, isString, ok bool) {
-	if in != "" && in[0] == '"' {
+func scanValue(in []byte) (value, rest []byte, isString, ok bool) {
+	if len(in) > 0 && in[0] == '"' {
 		value, rest, ok = scanString(in)
 		return value, rest, true, ok
 	}
@@ -191,9 +236,10 @@ func collect(all map[string]json.RawMessage) (metadata, error) {
 	if raw := all[constants.StartTimeKey]; json.Valid(raw) {
 		m.startTime = string(raw)
 	}
+	m.hops = hopsOf(all[constants.HopsKey])
 	for _, key := range []string{
 		constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey,
-		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey,
+		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey, constants.HopsKey,
 	} {
 		delete(all, key)
 	}
@@ -215,7 +261,9 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 	if m.others != nil {
 		return m.appendWithOthers(dst, h)
 	}
-	dst = append(dst, '{')
+	dst = append(dst, `{"`+constants.HopsKey+`":`...)
+	dst = strconv.AppendInt(dst, int64(m.hops+1), 10)
+	dst = append(dst, ',')
 	dst = appendMember(dst, constants.PeerIDKey, h.peerID)
 	dst = append(dst, ',')
 	dst = appendMember(dst, constants.PeerServiceKey, h.peerType)
@@ -223,9 +271,13 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 		dst = append(dst, ',')
 		dst = appendMember(dst, constants.RouteKey, h.route)
 	}
-	if m.startTime != "" {
+	switch {
+	case m.startTime != "":
 		dst = append(dst, `,"`+constants.StartTimeKey+`":`...)
 		dst = append(dst, m.startTime...)
+	case m.began != 0:
+		dst = append(dst, `,"`+constants.StartTimeKey+`":`...)
+		dst = strconv.AppendInt(dst, m.began, 10)
 	}
 	dst = append(dst, `,"`+constants.TimeoutKey+`":"`...)
 	dst = append(dst, formatTimeout(h.timeout)...)
@@ -238,16 +290,20 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 }
 
 func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
-	all := make(map[string]json.RawMessage, len(m.others)+6)
+	all := make(map[string]json.RawMessage, len(m.others)+7)
 	maps.Copy(all, m.others)
+	all[constants.HopsKey] = strconv.AppendInt(nil, int64(m.hops+1), 10)
 	all[constants.PeerIDKey] = appendJSONString(nil, h.peerID)
 	all[constants.PeerServiceKey] = appendJSONString(nil, h.peerType)
 	all[constants.TimeoutKey] = appendJSONString(nil, formatTimeout(h.timeout))
 	if h.route != "" {
 		all[constants.RouteKey] = appendJSONString(nil, h.route)
 	}
-	if m.startTime != "" {
+	switch {
+	case m.startTime != "":
 		all[constants.StartTimeKey] = json.RawMessage(m.startTime)
+	case m.began != 0:
+		all[constants.StartTimeKey] = strconv.AppendInt(nil, m.began, 10)
 	}
 	if m.requestID != "" {
 		all[constants.RequestIDKey] = appendJSONString(nil, m.requestID)
@@ -291,7 +347,7 @@ func formatTimeout(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// startNow is the value of req-start-time for a call that begins here.
-func startNow() string { return startAt(time.Now()) }
-
-func startAt(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
+// newMetadata is of a call that began at a time and serves no other.
+func newMetadata(at time.Time) metadata {
+	return metadata{requestID: nuid.Next(), began: at.UnixNano()}
+}

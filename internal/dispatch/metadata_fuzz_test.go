@@ -22,6 +22,8 @@ var metadataSeeds = []string{
 	`{"req-start-time":0}`, `{"opentracing-span":{}}`, `{"otel-span":{"traceparent":"x"},"mine":[1,2,{"a":null}]}`,
 	`{"peer.id":1,"peer.service":null,"req-route":{}}`, `{"peer.id":"` + "\xff" + `"}`, `{"request.id":"` + "\x1f" + `"}`, "{\"request.id\":\"\x7f\"}",
 	`{"request.id":"r","request.id":5}`, `{"request.id":"r","request.id":null}`, `{"req-start-time":1,"req-start-time":"x"}`,
+	`{"cereus.hops":3,"peer.id":"c1"}`, `{"cereus.hops":99999999999999999999}`, `{"cereus.hops":"3"}`, `{"cereus.hops":null}`,
+	`{"cereus.hops":3.0}`, `{"cereus.hops":-3}`, `{"cereus.hops":1e3}`, `{"cereus.hops":1e999}`, `{"cereus.hops":3,"mine":1}`,
 }
 
 // slow is parseMetadata without its fast way.
@@ -67,6 +69,7 @@ func passedOn(t *testing.T, m *metadata) {
 	again, err := parseMetadata(sent)
 	require.NoError(t, err, "%s", sent)
 	require.Equal(t, 1500*time.Millisecond, again.timeout)
+	require.Equal(t, min(m.hops+1, tooManyHops), again.hops)
 	if !strings.Contains(m.requestID, "\uFFFD") {
 		require.Equal(t, m.requestID, again.requestID)
 	}
@@ -74,10 +77,13 @@ func passedOn(t *testing.T, m *metadata) {
 	for key := range m.others {
 		require.Contains(t, again.others, key)
 	}
-	var all map[string]any
+	var all map[string]json.RawMessage // a value may be beyond a float64
 	require.NoError(t, json.Unmarshal(sent, &all))
-	require.Equal(t, "me\"<", all[constants.PeerIDKey])
-	require.Equal(t, "a.b.c", all[constants.RouteKey])
+	for key, want := range map[string]string{constants.PeerIDKey: "me\"<", constants.RouteKey: "a.b.c"} {
+		var text string
+		require.NoError(t, json.Unmarshal(all[key], &text))
+		require.Equal(t, want, text)
+	}
 }
 
 func TestMetadataSeedsAgree(t *testing.T) {
@@ -124,11 +130,11 @@ func TestMetadataIsPassedOn(t *testing.T) {
 	require.Equal(t, 3*time.Second, m.timeout)
 	require.Equal(t, "r1", m.requestID)
 	require.JSONEq(t,
-		`{"mine":{"deep":[1,"<"]},"opentracing-span":{},"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":17,"reqTimeout":"2s","request.id":"r1"}`,
+		`{"cereus.hops":1,"mine":{"deep":[1,"<"]},"opentracing-span":{},"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":17,"reqTimeout":"2s","request.id":"r1"}`,
 		string(m.appendTo(nil, hop{peerID: "b", peerType: "room", route: "x.y.z", timeout: 2 * time.Second})))
 	plain := metadata{requestID: "r", startTime: "5"}
 	require.Equal(t,
-		`{"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":5,"reqTimeout":"1ms","request.id":"r"}`,
+		`{"cereus.hops":1,"peer.id":"b","peer.service":"room","req-route":"x.y.z","req-start-time":5,"reqTimeout":"1ms","request.id":"r"}`,
 		string(plain.appendTo(nil, hop{peerID: "b", peerType: "room", route: "x.y.z", timeout: time.Microsecond})))
 }
 

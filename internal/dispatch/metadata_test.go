@@ -30,7 +30,7 @@ func TestMetadataTravels(t *testing.T) {
 	got, err := parseMetadata(b)
 	require.NoError(t, err)
 	clear(b) // what was read does not depend on the buffer
-	require.Equal(t, metadata{requestID: "id-1", startTime: "1790000000000000001", timeout: 1500 * time.Millisecond}, got)
+	require.Equal(t, metadata{requestID: "id-1", startTime: "1790000000000000001", timeout: 1500 * time.Millisecond, hops: 1}, got)
 }
 
 func TestMetadataOfOddShapes(t *testing.T) {
@@ -45,5 +45,20 @@ func TestMetadataOfOddShapes(t *testing.T) {
 	for _, text := range []string{`{"request.id":"x`, `{"request.id"`, "{\"req-id\":\"\x01\"}", `[]`, `{"request.id":"x"}}`} {
 		_, err := parseMetadata([]byte(text))
 		require.Error(t, err, text)
+	}
+}
+
+func TestScanSeconds(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"5s", "0.001s", "4.985s", "12.5s", "999999999s", "1.23456789s", "00.5s"} {
+		want, err := time.ParseDuration(text)
+		require.NoError(t, err)
+		got, ok := scanSeconds([]byte(text))
+		require.True(t, ok, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "s", "5", ".s", "5.s", ".5s", "0s", "0.0s", "-5s", "5ms", "1m5s", "1.2.3s", "1234567890s", "5s ", "5ss"} {
+		_, ok := scanSeconds([]byte(text))
+		require.False(t, ok, text)
 	}
 }

@@ -65,17 +65,18 @@ func runModel(t *testing.T, rng *rand.Rand) {
 		require.NoError(t, p.inbox.Drain(ctx))
 		cancel()
 	}
-	check(t, players, all)
+	check(t, players, append(all, fronts...))
 }
 
-// talk sends numbers 1, 2, 3 ... as requests and notifies.
+// talk sends numbers 1, 2, 3 ... as requests and notifies, to rooms and to the
+// frontend itself.
 func (p *player) talk(rng *rand.Rand) {
 	for number := uint32(1); number <= modelMessages; number++ {
 		kind := protocol.MessageNotify
 		if rng.IntN(2) == 0 {
 			kind = protocol.MessageRequest
 		}
-		p.send(kind, number)
+		p.sendTo([]string{"room.", "room.", "room.", ""}[rng.IntN(4)], kind, number)
 	}
 }
 

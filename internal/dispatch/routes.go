@@ -34,6 +34,9 @@ type endpoint struct {
 	method  *component.Method // nil: there is none, and failure says so
 	handle  pipeline.Handler  // the method inside its pipeline
 	failure error             // the answer when method is nil
+
+	limit   int64 // of calls on workers at once; 0: none
+	running atomic.Int64
 }
 
 // routes finds the route of a message without parsing or allocating for those

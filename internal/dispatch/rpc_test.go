@@ -21,7 +21,7 @@ func TestRefusedCalls(t *testing.T) {
 		call OutgoingCall
 		want error
 	}{
-		{OutgoingCall{Route: "rem.echo"}, errNoServerType},
+		{OutgoingCall{Route: "rem.echo"}, ErrNoServerType},
 		{OutgoingCall{Route: "front.rem.echo"}, errOnlySelf},
 		{OutgoingCall{Route: "front.rem.echo", ServerID: "front-1"}, errOnlySelf},
 		{OutgoingCall{Route: "room.rem.echo", ServerID: "room-9"}, errs.ErrServerNotFound},

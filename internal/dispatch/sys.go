@@ -15,6 +15,7 @@ const (
 	routeBindSession = "sys.bindsession"
 	routePushSession = "sys.pushsession"
 	routeKick        = "sys.kick"
+	routeProbe       = "sys.probe" // ours: Pitaya's servers do not have it
 )
 
 // system answers the servers that serve this one's players.
@@ -25,11 +26,15 @@ func (s *system) Routes(r *component.Routes) {
 	component.Remote(r, "bindsession", s.bind)
 	component.Remote(r, "pushsession", s.push)
 	component.Remote(r, "kick", s.kick)
+	component.RemoteRaw(r, "probe", s.probe)
 }
 
 func (d *Dispatcher) addSystemRemotes() error {
 	return d.Table.RegisterRemote(&system{d: d}, component.WithName(serviceSys))
 }
+
+// probe tells which run of the server answers.
+func (s *system) probe(context.Context, []byte) ([]byte, error) { return []byte(s.d.Self.Nonce), nil }
 
 // doubleAck is the reply of the first two: a Response inside the Response's data.
 func doubleAck() *clusterpb.Response { return &clusterpb.Response{Data: []byte(ack)} }

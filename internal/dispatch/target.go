@@ -18,10 +18,11 @@ func keyOf(s *cluster.Server) targetKey { return targetKey{s.ID, s.Nonce} }
 // a call that finds nobody once more costs little.
 const passOver = time.Second
 
-// target is a server that this one forwards to, and its window.
+// target is a server that this one calls and forwards to, and its window.
 type target struct {
 	server    *cluster.Server
 	window    int
+	vitals    vitals
 	goneUntil atomic.Int64 // on the dispatcher's clock; 0: never found gone
 	// ticks counts the beginnings and ends of sendings, of all sessions, so that
 	// one can be known to have been over before another began.
@@ -32,6 +33,8 @@ type target struct {
 	bounced  uint64   // when the sending began of the latest that came back undelivered
 	waiting  []*Inbox // for a slot, in the order they came
 	unsure   []*Inbox // for a bounce
+	// idempotent are the calls under way that need not wait for a server that is gone.
+	idempotent map[*attempt]struct{}
 }
 
 func (d *Dispatcher) target(s *cluster.Server) *target {
@@ -133,14 +136,23 @@ func (t *target) nextWaiting() *Inbox {
 
 // foundNobody is told that a call to the server reached no subscription.
 func (d *Dispatcher) foundNobody(t *target) {
-	t.passOver(d.clock.now())
+	d.passOver(t)
 	if d.suspect != nil {
 		d.suspect(t.server.ID)
 	}
+	t.giveUp()
+	d.lookAgain(t)
 }
 
 // passOver has the server left out for a while.
-func (t *target) passOver(now time.Duration) { t.goneUntil.Store(int64(now + passOver)) }
+func (d *Dispatcher) passOver(t *target) {
+	now := d.clock.now()
+	known := t.isGone(now)
+	t.goneUntil.Store(int64(now + passOver))
+	if !known { // else the list that leaves it out is only made anew a little too early
+		d.reconsider(t)
+	}
+}
 
 // bounce gives the slot of an undelivered forward back and resumes everybody
 // who waited for this server, because there are others now.
@@ -154,6 +166,18 @@ func (t *target) bounce(began uint64) {
 	for _, b := range unsure {
 		b.sure()
 	}
+	for _, b := range waiting {
+		b.resume(t)
+	}
+}
+
+// moveOn resumes everybody who waits for a slot of this server, because there
+// are others that answer.
+func (t *target) moveOn() {
+	t.mu.Lock()
+	waiting := t.waiting
+	t.waiting = nil
+	t.mu.Unlock()
 	for _, b := range waiting {
 		b.resume(t)
 	}

@@ -60,7 +60,7 @@ func (w *world) start(id, serverType string) *node {
 	self := &cluster.Server{
 		ID: id, Type: serverType, Metadata: map[string]string{}, Frontend: serverType == "front",
 		Nonce: fmt.Sprintf("%s-%d", id, w.runs), State: cluster.StateUp,
-		Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge},
+		Caps: []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel},
 	}
 	if w.adapt != nil {
 		w.adapt(self)
@@ -133,7 +133,7 @@ func (n *node) stop(others ...*node) {
 func (n *node) kill(others ...*node) {
 	n.transport.Disconnect()
 	for _, o := range others {
-		o.d.target(n.self).passOver(o.d.clock.now()) // as if somebody had called it
+		o.d.passOver(o.d.target(n.self)) // as if somebody had called it
 		o.settled(o.d.target(n.self))
 	}
 	n.stop(others...)
@@ -209,10 +209,13 @@ func (p *player) Respond(id uint64, _ []byte, failure *errs.Error, _ bool) {
 	p.answers[id] = append(p.answers[id], failure)
 }
 
-func (p *player) send(kind protocol.MessageType, number uint32) {
-	m := &protocol.Message{Type: kind, Route: "room.svc.tell", Data: binary.BigEndian.AppendUint32(nil, number)}
+func (p *player) send(kind protocol.MessageType, number uint32) { p.sendTo("room.", kind, number) }
+
+// sendTo also sends to the frontend itself, whose prefix is "".
+func (p *player) sendTo(prefix string, kind protocol.MessageType, number uint32) {
+	m := &protocol.Message{Type: kind, Route: prefix + "svc.tell", Data: binary.BigEndian.AppendUint32(nil, number)}
 	if kind == protocol.MessageRequest {
-		m.Route, m.ID = "room.svc.ask", uint64(number)
+		m.Route, m.ID = prefix+"svc.ask", uint64(number)
 		p.asked[number] = true
 	}
 	p.inbox.Offer(m)

@@ -45,6 +45,18 @@ func (g *Group) Go(name string, fn func(ctx context.Context)) bool {
 		g.release()
 		return false
 	}
+	g.start(name, fn)
+	return true
+}
+
+// another is Go for a goroutine of the group that needs a second one to end its
+// work, also while the group is stopping.
+func (g *Group) another(name string, fn func(ctx context.Context)) {
+	g.state.Add(2)
+	g.start(name, fn)
+}
+
+func (g *Group) start(name string, fn func(ctx context.Context)) {
 	running := g.counter(name)
 	running.Add(1)
 	go func() {
@@ -52,7 +64,6 @@ func (g *Group) Go(name string, fn func(ctx context.Context)) bool {
 		defer running.Add(-1)
 		fn(g.ctx)
 	}()
-	return true
 }
 
 // Running is the number of goroutines that have not returned.

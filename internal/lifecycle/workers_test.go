@@ -122,3 +122,51 @@ func BenchmarkWorkers(b *testing.B) {
 		_ = g.Stop(context.Background())
 	})
 }
+
+func TestWorkersDoABurstWithFewGoroutines(t *testing.T) {
+	t.Parallel()
+	g := lifecycle.NewGroup(context.Background())
+	defer stopGroup(t, g)
+	const burst = 5000 // more than are kept, and than an empty queue keeps room for
+	var done sync.WaitGroup
+	w := lifecycle.NewWorkers(g, "burst", func(context.Context, int) { done.Done() })
+	for range 5 {
+		done.Add(burst)
+		for i := range burst {
+			require.True(t, w.Go(i))
+		}
+		done.Wait()
+	}
+	require.LessOrEqual(t, g.Running(), 128)
+}
+
+// What was accepted is done in a group that is stopping, also when a piece of it
+// waits for another.
+func TestWorkersEndWhatTheyAccepted(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		g := lifecycle.NewGroup(context.Background())
+		const many = 100
+		var accepted, inside atomic.Int64
+		all := make(chan struct{})
+		w := lifecycle.NewWorkers(g, "meet", func(context.Context, int) {
+			inside.Add(1)
+			<-all
+		})
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for range many {
+				if w.Go(1) {
+					accepted.Add(1)
+				}
+			}
+		}()
+		ended := make(chan error, 1)
+		go func() { ended <- g.Stop(context.Background()) }()
+		<-stopped
+		require.Eventually(t, func() bool { return inside.Load() == accepted.Load() }, 20*time.Second, time.Millisecond)
+		close(all)
+		require.NoError(t, <-ended)
+	}
+}

@@ -1,0 +1,25 @@
+package router
+
+import "github.com/cereus-game/cereus/cluster"
+
+// split is a list in two parts: those servers whose metadata has a value, and
+// the others.
+type split struct{ with, without []*cluster.Server }
+
+func newSplit(list []*cluster.Server, has func(*cluster.Server) bool) *split {
+	s := &split{}
+	for _, server := range list {
+		if has(server) {
+			s.with = append(s.with, server)
+		} else {
+			s.without = append(s.without, server)
+		}
+	}
+	switch len(list) { // what is known about the list goes for an only part of it
+	case len(s.with):
+		s.with = list
+	case len(s.without):
+		s.without = list
+	}
+	return s
+}
