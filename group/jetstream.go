@@ -19,6 +19,12 @@ const (
 	DefaultBucket = "cereus_groups"
 	// markerTTL is how long NATS keeps telling that something ended.
 	markerTTL = time.Minute
+	// overdueAfter is how long after its ttl the key of a server is ended by whoever
+	// follows, if NATS did not, and overdueAgain the pause between attempts.
+	// overdueTick is how often that is looked at.
+	overdueAfter = 200 * time.Millisecond
+	overdueAgain = time.Second
+	overdueTick  = 100 * time.Millisecond
 	// tombstoneTTL is how long what happened to a group that ended is kept.
 	tombstoneTTL = 10 * time.Minute
 )
@@ -43,7 +49,7 @@ type JetStreamParams struct {
 	Self Holder
 	// TTL is how long this server holds members after it died, in whole seconds:
 	// that of its registration; [DefaultTTL] when zero. A server that cannot reach
-	// NATS for that long counts as dead: what it held is gone.
+	// NATS for that long, less a second, counts as dead: what it held is gone.
 	TTL time.Duration
 	// Log may be nil.
 	Log logrus.FieldLogger
@@ -65,6 +71,10 @@ func NewJetStreamStore(p JetStreamParams) *JetStreamStore {
 	}
 	if p.TTL <= 0 {
 		p.TTL = DefaultTTL
+	}
+	p.TTL = (p.TTL + time.Second - 1).Truncate(time.Second)
+	if p.TTL > 3*time.Second {
+		p.TTL -= time.Second // NATS looks at ttls about once a second, and others take the members out
 	}
 	return &JetStreamStore{params: p, turns: turns{waiting: map[string]*turn{}}}
 }
@@ -184,14 +194,14 @@ func (j *JetStreamStore) put(ctx context.Context, key string, data []byte, ttl t
 }
 
 // remove takes a key away; NATS tells so for a while.
-func (j *JetStreamStore) remove(ctx context.Context, key string) error {
+func (j *JetStreamStore) remove(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
 	j.mu.Lock()
 	kv := j.bucket
 	j.mu.Unlock()
 	if kv == nil {
 		return ErrNotRunning
 	}
-	return kv.Purge(ctx, key, jetstream.PurgeTTL(markerTTL))
+	return kv.Purge(ctx, key, append(opts, jetstream.PurgeTTL(markerTTL))...)
 }
 
 func (j *JetStreamStore) subject(key string) string { return "$KV." + j.params.Bucket + "." + key }

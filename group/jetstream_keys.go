@@ -2,7 +2,9 @@ package group
 
 import (
 	"encoding/base64"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Keys of the bucket: g.<group>, t.<life of a group with a ttl> and
@@ -36,4 +38,16 @@ func splitServerKey(key string) (h Holder, ok bool) {
 func decodeName(encoded string, ok bool) (string, bool) {
 	name, err := base64.RawURLEncoding.DecodeString(encoded)
 	return string(name), ok && err == nil
+}
+
+// valueOfTTL is the value of a server's key: how long it lasts, in milliseconds.
+func valueOfTTL(ttl time.Duration) []byte { return strconv.AppendInt(nil, ttl.Milliseconds(), 10) }
+
+// ttlOf is the inverse of valueOfTTL; MaxTTL for what is not one.
+func ttlOf(value []byte) time.Duration {
+	ms, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || ms <= 0 || ms > MaxTTL.Milliseconds() {
+		return MaxTTL
+	}
+	return time.Duration(ms) * time.Millisecond
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,6 +21,7 @@ type jetStreamRun struct {
 	work   *lifecycle.Group // nil until started
 	view   *jetStreamView
 
+	buried chan Holder // whose keys this store ended
 	doubts doubts
 }
 
@@ -31,7 +33,7 @@ func (j *JetStreamStore) Start(ctx context.Context, sink Sink) error {
 		return errors.New("group: the JetStream store was started before: make another")
 	}
 	work := lifecycle.NewGroup(context.WithoutCancel(ctx))
-	j.doubts = newDoubts()
+	j.doubts, j.buried = newDoubts(), make(chan Holder)
 	j.work, j.view = work, newJetStreamView(j.params.Self, sink)
 	j.view.doubt = j.doubt
 	j.mu.Unlock()
@@ -73,7 +75,7 @@ func (j *JetStreamStore) renew(ctx context.Context) error {
 	}
 	ctx, cancel := j.bounded(ctx)
 	defer cancel()
-	return j.put(ctx, serverKey(j.params.Self), []byte("1"), j.params.TTL)
+	return j.put(ctx, serverKey(j.params.Self), valueOfTTL(j.params.TTL), j.params.TTL)
 }
 
 // stayAlive has this server's key last.
@@ -115,8 +117,16 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 	}
 	defer func() { _ = watcher.Stop() }()
 	j.view.begin()
+	tick := time.NewTicker(overdueTick)
+	defer tick.Stop()
 	for {
 		select {
+		case now := <-tick.C:
+			for h, revision := range j.view.overdue(now) {
+				j.work.Go("groups.bury", func(ctx context.Context) { j.bury(ctx, h, revision) })
+			}
+		case h := <-j.buried:
+			j.view.serverGone(h) // the watch itself may be what is late
 		case <-ctx.Done():
 			return
 		case <-back:
@@ -127,6 +137,20 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 			}
 			j.view.apply(entry)
 		}
+	}
+}
+
+// bury ends the key of a server that was not renewed in time, unless that just
+// happened. The server itself puts it again when it lives.
+func (j *JetStreamStore) bury(ctx context.Context, h Holder, revision uint64) {
+	ctx, cancel := j.bounded(ctx)
+	defer cancel()
+	if j.remove(ctx, serverKey(h), jetstream.LastRevision(revision)) != nil {
+		return // it was renewed; or it is tried again
+	}
+	select {
+	case j.buried <- h:
+	case <-ctx.Done():
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/embedded"
@@ -72,4 +73,34 @@ func BenchmarkJetStream(b *testing.B) {
 			require.NoError(b, g.Remove(ctx, "room", "ann"))
 		}
 	})
+}
+
+// NATS may end a key seconds after its ttl; a server that follows does not wait
+// for that.
+func TestAServerThatIsNotRenewedIsGoneWithoutNATS(t *testing.T) {
+	t.Parallel()
+	nc, ctx := natsConn(t, natsServer(t).NATSURL()), t.Context()
+	g := started(t, group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+	e := listen(t, g)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	bucket, err := js.KeyValue(ctx, group.DefaultBucket)
+	require.NoError(t, err)
+	_, err = bucket.Put(ctx, "s.YQ.Yg", []byte("2000")) // without a ttl of NATS
+	require.NoError(t, err)
+	require.NoError(t, g.Create(ctx, "room"))
+	require.NoError(t, g.Add(ctx, "room", "ann", group.HeldBy(group.Holder{Server: "a", Run: "b"})))
+	e.hears(t, "room +ann", "room -ann (server gone)")
+}
+
+func TestABucketOfAnotherKindIsRefused(t *testing.T) {
+	t.Parallel()
+	nc, ctx := natsConn(t, natsServer(t).NATSURL()), t.Context()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: group.DefaultBucket})
+	require.NoError(t, err)
+	g := group.New(group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+	require.ErrorContains(t, g.Init(ctx), "NATS 2.11")
+	require.ErrorIs(t, group.NewLater(nil).Create(ctx, "room"), group.ErrNotRunning)
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -24,12 +25,36 @@ type jetStreamView struct {
 
 type bucketCopy struct {
 	groups  map[string]*document
-	servers map[Holder]struct{}
+	servers map[Holder]renewed
 	lives   map[string]struct{}
 }
 
 func newBucketCopy() bucketCopy {
-	return bucketCopy{groups: map[string]*document{}, servers: map[Holder]struct{}{}, lives: map[string]struct{}{}}
+	return bucketCopy{groups: map[string]*document{}, servers: map[Holder]renewed{}, lives: map[string]struct{}{}}
+}
+
+// renewed is when a server's key was seen renewed, and for how long that is.
+type renewed struct {
+	revision uint64
+	until    time.Time
+}
+
+// overdue is the servers whose keys should have ended, with their revisions. NATS
+// may take seconds longer than a ttl; what was seen that long ago, by this
+// process's clock, is older still. Each is told once in overdueAgain.
+func (v *jetStreamView) overdue(now time.Time) map[Holder]uint64 {
+	var late map[Holder]uint64
+	for h, r := range v.servers {
+		if now.Before(r.until) {
+			continue
+		}
+		if late == nil {
+			late = map[Holder]uint64{}
+		}
+		late[h] = r.revision
+		v.servers[h] = renewed{revision: r.revision, until: now.Add(overdueAgain)}
+	}
+	return late
 }
 
 func newJetStreamView(self Holder, sink Sink) *jetStreamView {
@@ -57,15 +82,17 @@ func (v *jetStreamView) apply(e jetstream.KeyValueEntry) {
 	}
 	put := e.Operation() == jetstream.KeyValuePut
 	if h, ok := splitServerKey(e.Key()); ok {
-		set(to.servers, h, put)
-		if !put {
+		if delete(to.servers, h); put {
+			to.servers[h] = renewed{revision: e.Revision(), until: time.Now().Add(ttlOf(e.Value()) + overdueAfter)}
+		} else {
 			v.serverGone(h)
 		}
 		return
 	}
 	if life, ok := strings.CutPrefix(e.Key(), "t."); ok {
-		set(to.lives, life, put)
-		if !put {
+		if delete(to.lives, life); put {
+			to.lives[life] = struct{}{}
+		} else {
 			v.lifeOver(life)
 		}
 		return
@@ -84,12 +111,6 @@ func (v *jetStreamView) apply(e jetstream.KeyValueEntry) {
 	}
 	if delete(to.groups, name); d != nil {
 		to.groups[name] = d
-	}
-}
-
-func set[K comparable](in map[K]struct{}, key K, there bool) {
-	if delete(in, key); there {
-		in[key] = struct{}{}
 	}
 }
 
