@@ -33,7 +33,7 @@ const lastWords = time.Second
 // CloseError says why a connection ended.
 type CloseError struct {
 	Reason     Reason
-	Code       protocol.CloseCode // what the server said it is; 0 when it did not, as over TCP without a kick's reason
+	Code       protocol.CloseCode // what the server said it is; protocol.CloseKicked for a kick without a code, 0 for a close without one, as over TCP
 	KickReason string             // what the server put into its kick, mostly nothing
 	Status     int                // WebSocket close code, 0 when there was none
 	StatusText string             // text of the WebSocket close
