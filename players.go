@@ -53,7 +53,9 @@ type Location struct {
 }
 
 // Locate tells where the users are bound, of all that frontends with
-// session.unique hold; who is not bound is left out. Any server of the cluster
+// session.unique and session.policy user hold; who is not bound is left out. Of
+// users that other policies let log in several times there is no record: Deliver
+// tells whether they are there. Any server of the cluster
 // can ask, and etcd answers: what Locate tells was so during the call. A frontend
 // that died counts until its lease has run out; a bind made while etcd was away
 // counts from its return on. With an error the result has what was read before.
