@@ -59,6 +59,3 @@ const (
 	// CapSessions: the frontend tells what happens to its sessions.
 	CapSessions = "sessions"
 )
-
-// ReasonSlow closes a connection that does not take what it is sent.
-const ReasonSlow = "slow"
