@@ -9,8 +9,8 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// errNoCluster: a standalone server has nobody else to ask.
-var errNoCluster = errors.New("a standalone server has no bindings: ask its own sessions")
+// errNoCluster: there is no etcd to ask.
+var errNoCluster = errors.New("a standalone server keeps no record of logins: Deliver tells who is there")
 
 // hookBindings has every bind of the pool recorded and announced (wire.md 10.6).
 // It is always announced: a session here that is replaced says nothing of others.

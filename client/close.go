@@ -156,8 +156,15 @@ func (c *Client) explain(err error) *CloseError {
 		e.Reason = ReasonProtocol
 	}
 	e.cause = err
-	if status, ok := errors.AsType[websocket.CloseError](err); ok {
+	e.told(err)
+	return e
+}
+
+// told takes over the close frame that err is, and reports whether it is one.
+func (e *CloseError) told(err error) bool {
+	status, ok := errors.AsType[websocket.CloseError](err)
+	if ok {
 		e.Status, e.StatusText, e.Code = int(status.Code), status.Reason, protocol.CloseCode(status.Code)
 	}
-	return e
+	return ok
 }
