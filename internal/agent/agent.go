@@ -128,6 +128,9 @@ func (a *Agent) readEnded(err error) string {
 		return protocol.ReasonLeft
 	}
 	reason := reasonOf(err)
+	if errors.Is(err, acceptor.ErrPeerClosed) {
+		a.closeAfterWrites(reason) // the answer to its close frame is the last frame, not a part of one
+	}
 	if why, ok := a.out.closedFor(); ok {
 		reason = why // the reader heard of it before the session did
 	}
