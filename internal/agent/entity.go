@@ -58,6 +58,12 @@ func (a *Agent) Respond(id uint64, data []byte, failure *errs.Error, more bool) 
 	}
 }
 
+// Broken reports whether the connection broke, without reading from it.
+func (a *Agent) Broken() bool {
+	_, err := a.conn.Probe()
+	return err != nil
+}
+
 // errTooLarge answers a request whose answer no packet can hold (wire.md 1.1).
 var errTooLarge = errs.New(errs.CodeTooLarge, "the answer is larger than a packet can be: send less")
 

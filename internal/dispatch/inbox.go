@@ -11,11 +11,18 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// Responder takes the answers to a session's requests. more says that further
-// work of the session is under way, so that answers may be gathered.
+// Responder is the way to a session's client.
 type Responder interface {
+	// Respond takes the answer to a request. more says that further work of the
+	// session is under way, so that answers may be gathered.
 	Respond(id uint64, data []byte, failure *errs.Error, more bool)
+	// Broken reports whether the connection broke, for when nobody reads from it.
+	Broken() bool
 }
+
+// askBroken is how often a reader that waits for room asks whether its client
+// is gone.
+const askBroken = time.Second
 
 // message is one message of a client that waits or is being served.
 type message struct {
@@ -61,8 +68,8 @@ func (d *Dispatcher) NewInbox(s *session.Session, out Responder) *Inbox {
 
 // Offer takes messages, which were read just now, in their order. It blocks
 // while the inbox is full: its caller, the reader of the connection, then stops
-// reading. It reports false when the inbox was closed. What the messages hold
-// must not change afterwards; the slice may.
+// reading. It reports false when the inbox was closed or the connection broke.
+// What the messages hold must not change afterwards; the slice may.
 func (b *Inbox) Offer(batch []protocol.Message) bool {
 	at := b.d.clock.now()
 	for {
@@ -71,10 +78,26 @@ func (b *Inbox) Offer(batch []protocol.Message) bool {
 			return ok
 		}
 		batch = batch[n:]
+		if !b.awaitRoom(room) {
+			return false
+		}
+	}
+}
+
+// awaitRoom reports false when the session or its connection has ended.
+func (b *Inbox) awaitRoom(room <-chan struct{}) bool {
+	tick := time.NewTicker(askBroken)
+	defer tick.Stop()
+	for {
 		select {
 		case <-room:
+			return true
 		case <-b.session.Context().Done():
 			return false
+		case <-tick.C:
+			if b.out.Broken() {
+				return false
+			}
 		}
 	}
 }
