@@ -114,15 +114,15 @@ func (a *Agent) InFlight() []string {
 // Close ends the connection. What was queued by a kick or an answer that
 // closes is still written, within the write deadline.
 func (a *Agent) Close(reason string) {
+	if p := a.player.Load(); p != nil {
+		p.inbox.Close() // also of a connection that had ended when it became a player
+	}
 	if !a.ended.CompareAndSwap(false, true) {
 		return
 	}
 	a.host.wheel.remove(a)
 	a.host.Metrics.ConnectionClosed(reason)
 	a.logEnd(reason)
-	if p := a.player.Load(); p != nil {
-		p.inbox.Close()
-	}
 	a.out.closeWith(reason)
 }
 
