@@ -20,6 +20,9 @@ type Responder interface {
 	Broken() bool
 }
 
+// mailboxBytes is how much data of one session waits, if it is more than one message.
+const mailboxBytes = 1 << 20
+
 // askBroken is how often a reader that waits for room asks whether its client
 // is gone.
 const askBroken = time.Second
@@ -110,10 +113,9 @@ func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-c
 	if b.closed {
 		return 0, nil, false
 	}
-	n = min(len(batch), max(b.d.Limits.Mailbox-b.queue.len(), 0))
 	locals := int64(0)
-	for i := range n {
-		w := b.d.received(&batch[i], at)
+	for ; n < len(batch) && b.roomLocked(len(batch[n].Data)); n++ {
+		w := b.d.received(&batch[n], at)
 		b.queue.push(w)
 		if w.route.local != nil {
 			locals++
@@ -133,6 +135,11 @@ func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-c
 		b.d.Metrics.MailboxFull()
 	}
 	return n, b.room, true
+}
+
+// roomLocked reports whether the queue takes another message of so many bytes.
+func (b *Inbox) roomLocked(bytes int) bool {
+	return b.queue.len() < b.d.Limits.Mailbox && (b.queue.len() == 0 || b.queue.bytes+bytes <= mailboxBytes)
 }
 
 // received is what an inbox keeps of m.
