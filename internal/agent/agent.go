@@ -129,11 +129,10 @@ func (a *Agent) readEnded(err error) string {
 		return protocol.ReasonLeft
 	}
 	reason := reasonOf(err)
-	if errors.Is(err, acceptor.ErrPeerClosed) {
-		a.closeAfterWrites(reason) // the answer to its close frame is the last frame, not a part of one
-	}
 	if why, ok := a.out.closedFor(); ok {
 		reason = why // the reader heard of it before the session did
+	} else if errors.Is(err, acceptor.ErrPeerClosed) || errors.Is(err, errFlood) {
+		a.closeAfterWrites(reason) // a close frame is answered behind the rest, and a flood with errors
 	}
 	if reason == protocol.ReasonProtocol || errors.Is(err, acceptor.ErrSlow) || errors.Is(err, acceptor.ErrBudget) {
 		a.host.Metrics.ProtocolError(kindOf(err))

@@ -262,3 +262,26 @@ func TestS19_FloodOfHeartbeats(t *testing.T) {
 		require.Equal(t, protocol.ReasonFlood, closed(t, s))
 	}
 }
+
+// TestS19_FloodInOneBurst: the errors arrive before the end.
+func TestS19_FloodInOneBurst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.Rate = ratelimit.Rate{N: 5, Per: time.Hour} })
+	for range 20 {
+		c := r.dialTCP()
+		c.handshake()
+		var burst []byte
+		for id := range uint64(11) {
+			burst = append(burst, encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.echo"})...)
+		}
+		_, err := c.nc.Write(burst)
+		require.NoError(t, err)
+		refused := 0
+		for p := range c.packets {
+			if m, err := protocol.DecodeMessage(p.body, protocol.Decoding{}); err == nil && p.kind == protocol.PacketData && m.Err {
+				refused++
+			}
+		}
+		require.Equal(t, 5, refused)
+	}
+}
