@@ -383,6 +383,32 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+type empties struct{}
+
+func (empties) Echo(_ context.Context, body []byte) ([]byte, error) { return body, nil }
+
+func TestAnEmptyBodyIsNotNil(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(swift{}, component.WithName("listed")))
+	require.NoError(t, table.Register(empties{}, component.WithName("found")))
+	one, _ := table.Handler("listed.one")
+	far, _ := table.Remote("listed.far")
+	echo, _ := table.Handler("found.Echo")
+	for _, m := range []*component.Method{one, far, echo} {
+		for _, body := range [][]byte{nil, {}} {
+			arg, err := m.Decode(body, serializer.JSON())
+			require.NoError(t, err)
+			reply, err := m.Call(t.Context(), arg)
+			require.NoError(t, err)
+			require.Equal(t, []byte{}, reply)
+			reply, err = m.CallRaw(t.Context(), body)
+			require.NoError(t, err)
+			require.Equal(t, []byte{}, reply)
+		}
+	}
+}
+
 // swift is a component with two handlers and a remote.
 type swift struct{ opts []component.RouteOption }
 
