@@ -138,12 +138,13 @@ func (b *Bindings) mendOne(uid string) error {
 func (b *Bindings) settle(uid string, e *binding, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e.dropped {
+	switch {
+	case e.dropped:
 		close(e.busy)
+		delete(b.held, uid)
 		b.forgetLocked(uid, e)
 		return false
-	}
-	if errors.Is(err, errLost) {
+	case errors.Is(err, errLost):
 		close(e.busy)
 		delete(b.held, uid)
 		return true
@@ -200,25 +201,27 @@ func (b *Bindings) hasOrphans() bool {
 func (b *Bindings) clearOrphans() {
 	b.mu.Lock()
 	if lease, err := b.params.Discovery.lease(); err == nil {
-		maps.DeleteFunc(b.orphans, func(_ string, o orphan) bool { return o.ended(lease) })
+		maps.DeleteFunc(b.orphans, func(_ tenure, o orphan) bool { return o.ended(lease) })
 	}
 	orphans := maps.Clone(b.orphans)
 	b.mu.Unlock()
-	for uid, o := range orphans {
-		b.deleteOrphan(uid, o)
+	for who, o := range orphans {
+		b.deleteOrphan(who, o)
 	}
 }
 
 // deleteOrphan deletes a record if it is still the one that is meant. It does
 // not wait.
-func (b *Bindings) deleteOrphan(uid string, o orphan) {
-	key := bindingKey(b.params.Self.Type, uid)
-	ours := clientv3.Compare(clientv3.ModRevision(key), "=", o.rev)
-	if o.rev == 0 {
-		ours = clientv3.Compare(clientv3.Value(key), "=", o.value)
+func (b *Bindings) deleteOrphan(who tenure, o orphan) {
+	key := bindingKey(b.params.Self.Type, who.uid)
+	var op []clientv3.Op
+	if o.value != "" {
+		op = deleteIf(key, clientv3.Compare(clientv3.Value(key), "=", o.value), nil)
 	}
-	op := clientv3.OpTxn([]clientv3.Cmp{ours}, []clientv3.Op{clientv3.OpDelete(key)}, nil)
-	b.records.submit(key, op, func(r batchResult) {
+	if o.rev != 0 {
+		op = deleteIf(key, clientv3.Compare(clientv3.ModRevision(key), "=", o.rev), op)
+	}
+	b.records.submit(key, op[0], func(r batchResult) {
 		if r.err != nil {
 			b.away.Store(true)
 			signal(b.wake)
@@ -227,8 +230,12 @@ func (b *Bindings) deleteOrphan(uid string, o orphan) {
 		b.note(r.revision)
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.orphans[uid] == o {
-			delete(b.orphans, uid)
+		if b.orphans[who] == o {
+			delete(b.orphans, who)
 		}
 	})
+}
+
+func deleteIf(key string, same clientv3.Cmp, otherwise []clientv3.Op) []clientv3.Op {
+	return []clientv3.Op{clientv3.OpTxn([]clientv3.Cmp{same}, []clientv3.Op{clientv3.OpDelete(key)}, otherwise)}
 }
