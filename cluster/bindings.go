@@ -69,6 +69,7 @@ type Bindings struct {
 	orphans map[tenure]orphan // records of sessions that are gone, still to be deleted
 	untold  map[string]*news  // what frontends that lost users have not heard, by their runs
 	all     bool              // compare all bindings, not only those without a record
+	sweeps  bool              // orphans are being deleted
 }
 
 // binding is a session of this server and its uid. Its owner is whoever set busy.
@@ -110,22 +111,6 @@ func (e *binding) order() int64 {
 	}
 	return e.epoch
 }
-
-// tenure is a session of this server and the user that it has, or had.
-type tenure struct {
-	uid     string
-	session int64
-}
-
-// orphan is a record of ours that nobody needs.
-type orphan struct {
-	rev   int64            // of the record; 0: it has none that we know of
-	value string           // that may have been written later; "": none
-	lease clientv3.LeaseID // 0: it is not known
-}
-
-// ended reports whether the record went with the lease that was before this one.
-func (o orphan) ended(now clientv3.LeaseID) bool { return o.lease != 0 && o.lease != now }
 
 // NewBindings returns one that does nothing before Init.
 func NewBindings(p BindingsParams) *Bindings {
@@ -190,7 +175,7 @@ func (b *Bindings) Bind(ctx context.Context, session int64, uid string) error {
 	}
 	err = b.take(uid, e)
 	if err != nil && b.params.OnLoss == PolicyFence {
-		b.log.WithError(err).WithField("session", session).Warn("a bind is refused, etcd cannot be asked")
+		b.log.WithError(err).WithField("session", session).Debug("a bind is refused, etcd cannot be asked")
 		return errFencedOff
 	}
 	if err != nil {
@@ -370,10 +355,9 @@ func (b *Bindings) forgetLocked(uid string, e *binding) {
 	if err == nil && o.ended(lease) {
 		return
 	}
-	who := tenure{uid, e.session}
-	b.orphans[who] = o
-	if err == nil && !b.away.Load() {
-		b.deleteOrphan(who, o)
+	b.orphans[tenure{uid, e.session}] = o
+	if err == nil {
+		b.sweepLocked()
 	}
 }
 

@@ -226,3 +226,20 @@ func TestBindings_SameSessionAgain(t *testing.T) {
 	g.Unbind(1, "u")
 	v.cleared()
 }
+
+// TestBindings_ThousandsLeave: they do not stand in the way of who logs in.
+func TestBindings_ThousandsLeave(t *testing.T) {
+	t.Parallel()
+	const users = 50_000
+	v := newVillage(t, 1)
+	g := v.all[0]
+	g.Bindings.mu.Lock()
+	for i := range users {
+		g.forgetLocked(fmt.Sprint("left-", i), &binding{session: int64(i + 1), rev: 1})
+	}
+	g.Bindings.mu.Unlock()
+	require.NoError(t, g.bind(t, users+1, "u"))
+	require.True(t, g.hasOrphans())
+	require.False(t, g.away.Load())
+	require.True(t, v.located("u", "gate-0", users+1)())
+}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -55,7 +54,7 @@ func (b *Bindings) mend(ctx context.Context) error {
 	}
 	err := b.probe(ctx)
 	if err == nil {
-		b.clearOrphans()
+		b.sweepAgain()
 		err = b.mendAll(ctx, uids)
 	}
 	if err != nil && all {
@@ -189,53 +188,4 @@ func (b *Bindings) givenUp(uid string, held *Binding) error {
 		return errLost
 	}
 	return err
-}
-
-func (b *Bindings) hasOrphans() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.orphans) > 0
-}
-
-// clearOrphans tries again to delete what could not be.
-func (b *Bindings) clearOrphans() {
-	b.mu.Lock()
-	if lease, err := b.params.Discovery.lease(); err == nil {
-		maps.DeleteFunc(b.orphans, func(_ tenure, o orphan) bool { return o.ended(lease) })
-	}
-	orphans := maps.Clone(b.orphans)
-	b.mu.Unlock()
-	for who, o := range orphans {
-		b.deleteOrphan(who, o)
-	}
-}
-
-// deleteOrphan deletes a record if it is still the one that is meant. It does
-// not wait.
-func (b *Bindings) deleteOrphan(who tenure, o orphan) {
-	key := bindingKey(b.params.Self.Type, who.uid)
-	var op []clientv3.Op
-	if o.value != "" {
-		op = deleteIf(key, clientv3.Compare(clientv3.Value(key), "=", o.value), nil)
-	}
-	if o.rev != 0 {
-		op = deleteIf(key, clientv3.Compare(clientv3.ModRevision(key), "=", o.rev), op)
-	}
-	b.records.submit(key, op[0], func(r batchResult) {
-		if r.err != nil {
-			b.away.Store(true)
-			signal(b.wake)
-			return
-		}
-		b.note(r.revision)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.orphans[who] == o {
-			delete(b.orphans, who)
-		}
-	})
-}
-
-func deleteIf(key string, same clientv3.Cmp, otherwise []clientv3.Op) []clientv3.Op {
-	return []clientv3.Op{clientv3.OpTxn([]clientv3.Cmp{same}, []clientv3.Op{clientv3.OpDelete(key)}, otherwise)}
 }
