@@ -26,7 +26,7 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 	ends := v == yields && !e.binds
 	switch {
 	case ends:
-		if m.GetEpoch() > 0 {
+		if m.GetEpoch() > 0 && e.busy == nil {
 			e.rev, e.put = 0, "" // the record is the other's
 		}
 		b.dropLocked(m.GetUid(), e)

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,4 +244,26 @@ func TestBindings_ThousandsLeave(t *testing.T) {
 	require.True(t, g.hasOrphans())
 	require.False(t, g.away.Load())
 	require.True(t, v.located("u", "gate-0", users+1)())
+}
+
+// TestBindings_LosesItsUserWhileMended: to one who says that it has the record.
+func TestBindings_LosesItsUserWhileMended(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 1)
+	g := v.all[0]
+	for session := int64(1); session <= 100; session++ {
+		require.NoError(t, g.bind(t, session, "u"))
+		g.change(func(e *binding) { e.lease = 0 }) // to be written again
+		var mending sync.WaitGroup
+		mending.Go(func() { _ = g.mendOne("u") })
+		<-time.After(rand.N(2 * time.Millisecond))
+		m := &clusterpb.BindMsg{Uid: "u", Fid: "gate-9", Epoch: 1 << 40, ReplacedNonce: "run of gate-0", ReplacedSession: session}
+		require.False(t, g.Heard(m))
+		mending.Wait()
+		require.Zero(t, g.has("u"))
+	}
+	eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.ended) == 100 }, "all are ended")
+	require.NoError(t, g.bind(t, 101, "u")) // over what the other one, that there is not, has left
+	g.Unbind(101, "u")
+	v.cleared()
 }
