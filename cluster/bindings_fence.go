@@ -175,6 +175,6 @@ func (b *Bindings) earlier(uid string, held *Binding, e *binding) error {
 		return errLost
 	}
 	// The record was made while etcd could not be asked here, before or after this
-	// bind: in the first case its owner heard of this one and gave the user up.
-	return b.givenUp(uid, held)
+	// bind: its owner can tell.
+	return b.givenUp(uid, held, e)
 }

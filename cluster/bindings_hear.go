@@ -7,20 +7,18 @@ import (
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
-// Heard is told of a bind that another server announces, or of a question, and
+// Heard is told of a bind on another server, be it announced or asked about, and
 // reports whether the user is, as far as is known by now, bound here
 // nevertheless. When it was bound here earlier, the session ends.
 func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
+	if m.GetFid() == b.params.Self.ID {
+		return true
+	}
 	b.mu.Lock()
 	e := b.held[m.GetUid()]
-	if e == nil || e.dropped || m.GetSession() != 0 { // a question
-		holds = e != nil && !e.dropped && e.session == m.GetSession()
+	if e == nil || e.dropped {
 		b.mu.Unlock()
-		return holds
-	}
-	if m.GetFid() == b.params.Self.ID {
-		b.mu.Unlock()
-		return true
+		return false
 	}
 	v := b.judgeLocked(e, m)
 	ends := v == yields && !e.binds

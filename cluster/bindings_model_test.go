@@ -55,7 +55,6 @@ func (m *model) step(t *rapid.T) {
 		m.Heard(&clusterpb.BindMsg{
 			Uid: "u", Fid: rapid.SampledFrom([]string{"", "a", "m", "z"}).Draw(t, "from"),
 			Epoch: rapid.Int64Min(-1).Draw(t, "epoch"), Base: rapid.Int64Min(-1).Draw(t, "base"), AgeUs: rapid.Int64().Draw(t, "age"),
-			Session:       rapid.SampledFrom([]int64{0, 0, 0, m.last}).Draw(t, "question"),
 			ReplacedNonce: rapid.SampledFrom([]string{"", "n"}).Draw(t, "run"), ReplacedSession: m.last,
 		})
 	case what == "bind" && !m.binds:

@@ -117,7 +117,7 @@ func TestBindings_LeavesWhileMended(t *testing.T) {
 		mended = e
 	})
 	g.Unbind(1, "u")
-	require.False(t, g.Heard(&clusterpb.BindMsg{Uid: "u", Fid: "gate-9", Session: 1}), "it is not here any more")
+	require.False(t, g.Heard(&clusterpb.BindMsg{Uid: "u", Fid: "gate-9"}), "it is not here any more")
 	ctx, cancel := context.WithTimeout(testContext(t), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, g.Bind(ctx, 2, "u"), context.DeadlineExceeded)
@@ -266,4 +266,30 @@ func TestBindings_LosesItsUserWhileMended(t *testing.T) {
 	require.NoError(t, g.bind(t, 101, "u")) // over what the other one, that there is not, has left
 	g.Unbind(101, "u")
 	v.cleared()
+}
+
+// TestBindings_AsksWhoHasTheRecord: of two logins at the same time, one of them
+// without etcd, one holds, also when what the other one said comes late.
+func TestBindings_AsksWhoHasTheRecord(t *testing.T) {
+	t.Parallel()
+	for name, blind := range map[string]int{"lower id": 0, "higher id": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVillage(t, 2)
+			g, other := v.all[blind], v.all[1-blind]
+			g.away.Store(true)
+			require.NoError(t, g.Bind(testContext(t), 7, "u"))
+			late := &clusterpb.BindMsg{Uid: "u", Fid: g.params.Self.ID}
+			v.hush(true)
+			require.NoError(t, other.bind(t, 1, "u"))
+			require.NoError(t, g.Bound(7, "u"))
+			require.Equal(t, int64(1), other.has("u"))
+			v.hush(false)
+			eventually(t, func() bool { return g.has("u") == 0 || other.has("u") == 0 }, "one gives up")
+			other.Heard(late)
+			winner := v.all[1] // at the same time, the higher id
+			eventually(t, func() bool { return winner.has("u") != 0 && v.located("u", winner.params.Self.ID, winner.has("u"))() }, "one is left")
+			require.Zero(t, v.all[0].has("u"))
+		})
+	}
 }

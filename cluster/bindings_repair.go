@@ -7,8 +7,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
 const (
@@ -175,15 +173,15 @@ func (b *Bindings) announceAgain(uid string, e *binding) error {
 	return nil
 }
 
-// givenUp asks the frontend that a record names whether it still has the user:
-// errLost when it has. Another error is to be asked again.
-func (b *Bindings) givenUp(uid string, held *Binding) error {
+// givenUp asks the frontend that a record names whether it gives the user up for
+// e, which it may not have heard of: errLost when it does not. It is that frontend
+// which decides, so that not both give up. Another error is to be asked again.
+func (b *Bindings) givenUp(uid string, held *Binding, e *binding) error {
 	owner, ok := b.params.Discovery.Server(held.ServerID)
 	if !ok || !present(owner) || owner.Nonce != held.Nonce {
 		return nil
 	}
-	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Session: held.Session}
-	holds, err := b.ask(b.group.Context(), owner, m)
+	holds, err := b.ask(b.group.Context(), owner, b.message(uid, e))
 	if err == nil && holds {
 		return errLost
 	}
