@@ -293,3 +293,26 @@ func TestBindings_AsksWhoHasTheRecord(t *testing.T) {
 		})
 	}
 }
+
+// TestBindings_OldNews: what is told late says how old it is.
+func TestBindings_OldNews(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 2)
+	first, second := v.all[0], v.all[1]
+	ages := make(chan int64, 3)
+	second.Bindings.params.Ask = func(_ context.Context, _ *Server, m *clusterpb.BindMsg) (bool, error) {
+		ages <- m.GetAgeUs()
+		if m.GetAgeUs() < 3*firstTell.Microseconds() {
+			return false, errSilence
+		}
+		close(ages)
+		return false, nil
+	}
+	require.NoError(t, first.bind(t, 1, "u"))
+	require.NoError(t, second.bind(t, 2, "u"))
+	last := int64(-1)
+	for age := range ages {
+		require.Greater(t, age, last)
+		last = age
+	}
+}

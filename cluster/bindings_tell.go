@@ -22,19 +22,26 @@ const (
 // news are what a run of a frontend has to hear: binds that took users from it.
 type news struct {
 	server, nonce string
-	untold        []*clusterpb.BindMsg
+	untold        []bindNews
+}
+
+// bindNews is one of them.
+type bindNews struct {
+	*clusterpb.BindMsg
+	at time.Time // of the bind
 }
 
 // tell lets the frontend that had the user before know, until it has heard it or
 // is gone. One that lost its lease meanwhile compares its sessions itself.
 func (b *Bindings) tell(before *Binding, m *clusterpb.BindMsg) {
+	item := bindNews{m, time.Now().Add(-time.Duration(m.GetAgeUs()) * time.Microsecond)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n := b.untold[before.Nonce]; n != nil {
-		n.untold = append(n.untold, m)
+		n.untold = append(n.untold, item)
 		return
 	}
-	n := &news{server: before.ServerID, nonce: before.Nonce, untold: []*clusterpb.BindMsg{m}}
+	n := &news{server: before.ServerID, nonce: before.Nonce, untold: []bindNews{item}}
 	b.untold[n.nonce] = n
 	b.group.Go("bindings tell", func(ctx context.Context) { b.tellAll(ctx, n) })
 }
@@ -63,7 +70,7 @@ func (b *Bindings) tellAll(ctx context.Context, n *news) {
 
 // unheard takes the next of the news, and ends them when there are none or the
 // frontend is gone.
-func (b *Bindings) unheard(n *news) (some []*clusterpb.BindMsg) {
+func (b *Bindings) unheard(n *news) (some []bindNews) {
 	to, ok := b.params.Discovery.Server(n.server)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,7 +84,7 @@ func (b *Bindings) unheard(n *news) (some []*clusterpb.BindMsg) {
 
 // tellSome tells one after the other, some at the same time, until one does not
 // arrive. It returns what is left, with those that were tried at the end.
-func (b *Bindings) tellSome(ctx context.Context, n *news, some []*clusterpb.BindMsg) []*clusterpb.BindMsg {
+func (b *Bindings) tellSome(ctx context.Context, n *news, some []bindNews) []bindNews {
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(tellers)
 	heard, tried := make([]bool, len(some)), 0
@@ -90,21 +97,22 @@ func (b *Bindings) tellSome(ctx context.Context, n *news, some []*clusterpb.Bind
 	}
 	_ = work.Wait() // it is tried again
 	left := some[tried:]
-	for i, m := range some[:tried] {
+	for i, item := range some[:tried] {
 		if !heard[i] {
-			left = append(left, m)
+			left = append(left, item)
 		}
 	}
 	return left
 }
 
-// tellOne reports whether the frontend has heard m, or never will.
-func (b *Bindings) tellOne(n *news, m *clusterpb.BindMsg) (heard bool, err error) {
+// tellOne reports whether the frontend has heard it, or never will.
+func (b *Bindings) tellOne(n *news, item bindNews) (heard bool, err error) {
 	to, ok := b.params.Discovery.Server(n.server)
 	if !ok {
 		return true, nil
 	}
-	_, err = b.ask(b.group.Context(), to, m)
+	item.AgeUs = time.Since(item.at).Microseconds() // its user may have come back there meanwhile
+	_, err = b.ask(b.group.Context(), to, item.BindMsg)
 	if err == nil || errs.CodeOf(err) == errs.CodeNotFound || !present(to) && IsGone(err) {
 		return true, nil
 	}
