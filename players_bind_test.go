@@ -357,9 +357,9 @@ func TestPlainBindings(t *testing.T) {
 		m := &c.Modules.BindingStorage
 		m.Enabled, m.Etcd.Endpoints, m.Etcd.Prefix = true, c.Cluster.SD.Etcd.Endpoints, c.Cluster.SD.Etcd.Prefix
 	})
-	says := func(want string) func() bool {
+	saysOf := func(uid, want string) func() bool {
 		return func() bool {
-			resp, err := g.raw.Get(context.Background(), g.prefix+"bindings/gate/u")
+			resp, err := g.raw.Get(context.Background(), g.prefix+"bindings/gate/"+uid)
 			require.NoError(t, err)
 			if want == "" {
 				return len(resp.Kvs) == 0
@@ -367,6 +367,7 @@ func TestPlainBindings(t *testing.T) {
 			return len(resp.Kvs) == 1 && string(resp.Kvs[0].Value) == want && resp.Kvs[0].Lease != 0
 		}
 	}
+	says := func(want string) func() bool { return saysOf("u", want) }
 	first := g.login(0, "u")
 	until(t, "first", says("gate-1"))
 	second := g.login(1, "u")
@@ -381,4 +382,15 @@ func TestPlainBindings(t *testing.T) {
 	g.holds(third)
 	require.NoError(t, second.Close())
 	until(t, "gone", says(""))
+
+	// Who comes and goes while etcd is away.
+	require.NoError(t, g.etcd[1].Refuse())
+	g.etcd[1].Cut(faultproxy.RST)
+	fourth := g.login(1, "w")
+	require.NoError(t, third.Close())
+	until(t, "it left", func() bool { return g.apps[1].Sessions() == 1 })
+	require.NoError(t, g.etcd[1].Accept())
+	until(t, "the key of who left is gone", saysOf("v", ""))
+	until(t, "who came has one", saysOf("w", "gate-2"))
+	g.holds(fourth)
 }
