@@ -115,7 +115,7 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 	if err != nil {
 		return
 	}
-	defer func() { _ = watcher.Stop() }()
+	defer endWatch(watcher)
 	j.view.begin()
 	tick := time.NewTicker(overdueTick)
 	defer tick.Stop()
@@ -137,6 +137,15 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 			}
 			j.view.apply(entry)
 		}
+	}
+}
+
+// endWatch also takes what the watcher still has: it would wait for a reader for
+// ever.
+func endWatch(w jetstream.KeyWatcher) {
+	_ = w.Stop()
+	for range w.Updates() {
+		continue
 	}
 }
 

@@ -72,9 +72,9 @@ func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) 
 // Delete implements [Directory].
 func (m *MemoryStore) Delete(_ context.Context, name string) error {
 	m.mu.Lock()
+	defer m.mu.Unlock() // the next group of the name begins when the end of this one was told
 	g := m.groups[name]
 	delete(m.groups, name)
-	m.mu.Unlock()
 	return g.with(func() error {
 		g.finish()
 		return nil
