@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,8 @@ func NewFeed(nonce string, pool *session.Pool, tell func(*clusterpb.SessionEvent
 func (f *Feed) unbound(_ context.Context, s *session.Session, uid string) {
 	e := event{kind: clusterpb.SessionEvent_Unbound, session: s.ID(), uid: uid}
 	if reason, closed := s.Ended(); closed {
-		e.kind, e.reason = clusterpb.SessionEvent_Closed, reason[:min(len(reason), maxReason)]
+		// Anything else could not be encoded, and nor could the events beside it.
+		e.kind, e.reason = clusterpb.SessionEvent_Closed, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 	}
 	f.add(e)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/cereus-game/cereus/cluster"
@@ -297,6 +299,21 @@ func TestASlowListenerIsNoSilence(t *testing.T) {
 		told, said := w.history()
 		require.Equal(t, said, told)
 	}
+}
+
+// Whatever word a game closes a session with, the event can travel.
+func TestReasonsCanBeEncoded(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	for _, reason := range []string{"\xff", "x" + strings.Repeat("é", maxReason)} {
+		w.enters("ann").Close(reason)
+	}
+	told, err := w.feed.Answer(&clusterpb.SessionsAsk{Nonce: "run", Next: 1})
+	require.NoError(t, err)
+	require.Len(t, told.GetEvents().GetEvents(), 4)
+	_, err = proto.Marshal(told)
+	require.NoError(t, err)
 }
 
 func TestPagesAreEven(t *testing.T) {
