@@ -56,3 +56,15 @@ func TestEndedGroupsAreFreed(t *testing.T) {
 		require.NotContains(t, m.groups, "short")
 	})
 }
+
+// The clock looks at every group: one that ends later than others does not wake it.
+func TestOnlyAnEarlierEndWakesTheClock(t *testing.T) {
+	t.Parallel()
+	m := NewMemoryStore(MemoryParams{})
+	m.looksAt(time.Now().Add(time.Minute))
+	require.NoError(t, m.Create(t.Context(), "later", time.Hour))
+	require.NoError(t, m.Create(t.Context(), "never", 0))
+	require.Empty(t, m.wake)
+	require.NoError(t, m.Create(t.Context(), "sooner", time.Second))
+	require.Len(t, m.wake, 1)
+}
