@@ -93,6 +93,26 @@ func TestAServerThatIsNotRenewedIsGoneWithoutNATS(t *testing.T) {
 	e.hears(t, "room +ann", "room -ann (server gone)")
 }
 
+// A store that gives up in the middle of a large bucket leaves nobody waiting to
+// tell it of the rest (TestMain looks for goroutines).
+func TestAStartThatGivesUpLeavesNothing(t *testing.T) {
+	t.Parallel()
+	nc, ctx := natsConn(t, natsServer(t).NATSURL()), t.Context()
+	started(t, group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+	for i := range 5000 {
+		require.NoError(t, nc.Publish(fmt.Sprint("$KV.", group.DefaultBucket, ".other.", i), make([]byte, 1024)))
+	}
+	require.NoError(t, nc.Flush())
+	gaveUp := false
+	for wait := time.Millisecond; !gaveUp || wait < 200*time.Millisecond; wait += wait/4 + time.Millisecond {
+		short, cancel := context.WithTimeout(ctx, wait)
+		g := group.New(group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+		gaveUp = g.Init(short) != nil || gaveUp
+		cancel()
+		require.NoError(t, g.Shutdown(ctx))
+	}
+}
+
 func TestABucketOfAnotherKindIsRefused(t *testing.T) {
 	t.Parallel()
 	nc, ctx := natsConn(t, natsServer(t).NATSURL()), t.Context()

@@ -97,7 +97,7 @@ func (a *Agent) Replace() { a.kick(protocol.ReasonReplaced, "") }
 func (a *Agent) kick(why, told string) {
 	packet, err := protocol.AppendKick(nil, protocol.Kick{Reason: told, Code: protocol.CloseCodeOf(why)})
 	if err == nil {
-		_ = a.out.addPacket(packet) // of a closed connection: the client is gone already
+		_ = a.out.add(packet, writeLast) // of a closed connection: the client is gone already
 	}
 	a.out.linger(told)
 	a.end(why)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
@@ -66,14 +67,13 @@ func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]str
 }
 
 func (d *Dispatcher) kickLists(frontendType, reason string, uids []string) ([]string, error) {
-	for len(uids) > 0 {
-		n := min(len(uids), uidsPerMessage)
-		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: uids[:n], Reason: reason}); err != nil {
-			return uids, err
+	uids, failed, cause := forLists(uids)
+	for list := range slices.Chunk(uids, uidsPerMessage) {
+		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: list, Reason: reason}); err != nil {
+			failed, cause = append(failed, list...), err
 		}
-		uids = uids[n:]
 	}
-	return nil, nil
+	return failed, cause
 }
 
 func (d *Dispatcher) kickEach(frontendType string, uids []string, kick *clusterpb.KickMsg) ([]string, error) {
