@@ -54,6 +54,8 @@ const (
 	CapLeader = "leader"
 	// CapCancel: the server takes word that a caller waits no more.
 	CapCancel = "cancel"
+	// CapBundle: the server takes several requests in one message of NATS.
+	CapBundle = "bundle"
 	// CapLoad: the server tells the cluster its load at an interval.
 	CapLoad = "load"
 	// CapSessions: the frontend tells what happens to its sessions.
