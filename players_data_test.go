@@ -95,9 +95,10 @@ func TestS17_TwoBackendsOneSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	game := func(app *cereus.App) { require.NoError(t, app.Register(notebook{}, component.WithName("notes"))) }
-	w.start(server{kind: "room", game: game})
-	w.start(server{kind: "match", game: game})
+	room, match := w.start(server{kind: "room", game: game}), w.start(server{kind: "match", game: game})
 	front := w.start(server{kind: "gate", front: true, game: game})
+	sees(t, room, "gate", 1)
+	sees(t, match, "gate", 1)
 	sees(t, front, "room", 1)
 	sees(t, front, "match", 1)
 
