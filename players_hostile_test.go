@@ -94,9 +94,16 @@ func TestS05_BombsOfClients(t *testing.T) {
 	neighbour := dial(t, app)
 	whole := bomb(t)
 	require.Less(t, len(whole), 64<<10, "else the limit of packets is what is tested")
-	for name, body := range map[string][]byte{"whole": whole, "truncated": whole[:len(whole)/2], "a header": whole[:14]} {
-		attack := append(hello(), packet(protocol.PacketData, string(body))...)
-		refused := metric(t, app, "cereus_protocol_errors_total")
+	for name, c := range map[string]struct {
+		body []byte
+		kind string
+	}{
+		"whole":    {whole, protocol.ErrInflateLimit.Error()},
+		"cut":      {whole[:len(whole)/2], protocol.ErrInflateLimit.Error()},
+		"a header": {whole[:14], "other"},
+	} {
+		attack := append(hello(), packet(protocol.PacketData, string(c.body))...)
+		refused := metric(t, app, "cereus_protocol_errors_total", "kind", c.kind)
 		for range 10 {
 			conn := dialRaw(t, app)
 			var before, after runtime.MemStats
@@ -107,7 +114,7 @@ func TestS05_BombsOfClients(t *testing.T) {
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2<<20), name)
 			_ = conn.Close()
 		}
-		counts(t, app, refused+10, "cereus_protocol_errors_total")
+		counts(t, app, refused+10, "cereus_protocol_errors_total", "kind", c.kind)
 		require.Equal(t, "x", neighbour.mustAsk("hall.echo", "x"))
 	}
 	until(t, "they are gone", func() bool { return app.Sessions() == 1 })
