@@ -187,13 +187,20 @@ func TestE17_TheNewerBindingStays(t *testing.T) {
 // the frontend that did not hear of it.
 func TestN11_LostAnnouncement(t *testing.T) {
 	t.Parallel()
-	g := newGates(t, 2)
+	g, lag := newGates(t, 2), watchStalls(t)
+	soon := func(old *player) {
+		t.Helper()
+		require.NoError(t, g.nats[0].Accept())
+		until(t, "nats is back", func() bool { return metric(t, g.apps[0], "cereus_nats_connected") == 2 })
+		back := time.Now()
+		old.ends()
+		require.Less(t, time.Since(back), time.Second+lag.most())
+	}
 	first := g.login(0, "u")
 	g.offNATS(0)
 	second := g.login(1, "u")
 	g.holds(first)
-	require.NoError(t, g.nats[0].Accept())
-	first.ends()
+	soon(first)
 	g.holds(second)
 	g.at("u", "gate-2")
 
@@ -201,8 +208,7 @@ func TestN11_LostAnnouncement(t *testing.T) {
 	g.offNATS(0)
 	third := g.login(0, "u")
 	g.holds(second)
-	require.NoError(t, g.nats[0].Accept())
-	second.ends()
+	soon(second)
 	g.holds(third)
 	g.at("u", "gate-1")
 }

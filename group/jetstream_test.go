@@ -44,7 +44,7 @@ func inJetStream(nc *nats.Conn) freshStore {
 	var n atomic.Int64
 	return func(_ testing.TB, self group.Holder) group.Store {
 		return group.NewJetStreamStore(group.JetStreamParams{
-			Conn: nc, Bucket: fmt.Sprint("test-", n.Add(1)), Timeout: 30 * time.Second, Self: self, TTL: 5 * time.Second,
+			Conn: nc, Bucket: fmt.Sprint("test-", n.Add(1)), Timeout: 30 * time.Second, Self: self, TTL: 30 * time.Second,
 		})
 	}
 }

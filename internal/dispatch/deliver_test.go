@@ -176,7 +176,7 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
-// What a push may be used for survives the hop, towards Pitaya's subjects, too.
+// What a push may be used for survives the hop.
 func TestPrioritiesTravel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

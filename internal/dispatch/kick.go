@@ -50,7 +50,7 @@ func (d *Dispatcher) kickHere(ctx context.Context, frontendType, reason, uid str
 	return here, err
 }
 
-// kickAway is pushAway for kicks.
+// kickAway is pushAway for kicks. Who listens on a user's own subject tells no reason.
 func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]string, error) {
 	if d.client == nil {
 		return uids, errs.ErrSessionNotFound
@@ -59,10 +59,10 @@ func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]str
 	case ours:
 		return d.kickLists(frontendType, reason, uids)
 	case theirs:
-		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason})
+		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{})
 	}
 	failed, err := d.kickLists(frontendType, reason, uids)
-	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason, Copied: true})
+	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Copied: true})
 	return union(failed, others), cmp.Or(err, err2)
 }
 

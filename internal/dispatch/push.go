@@ -6,8 +6,6 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/session"
@@ -67,16 +65,21 @@ func (d *Dispatcher) pushAway(frontendType string, push *clusterpb.Push, uids []
 	case ours:
 		return d.pushLists(frontendType, push, uids)
 	case theirs:
-		return d.pushEach(frontendType, push, uids)
+		return d.pushEach(frontendType, forPitaya(push), uids)
 	}
 	failed, err := d.pushLists(frontendType, push, uids)
 	others, err2 := d.pushEach(frontendType, copied(push), uids)
 	return union(failed, others), cmp.Or(err, err2)
 }
 
+// forPitaya is push as a Pitaya server would send it.
+func forPitaya(push *clusterpb.Push) *clusterpb.Push {
+	return &clusterpb.Push{Route: push.GetRoute(), Data: push.GetData()}
+}
+
 // copied is push for frontends that do not know lists.
 func copied(push *clusterpb.Push) *clusterpb.Push {
-	second := proto.CloneOf(push)
+	second := forPitaya(push)
 	second.Copied = true
 	return second
 }
