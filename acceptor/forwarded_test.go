@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
@@ -88,6 +89,26 @@ func TestS25_ForwardedOnWebSocket(t *testing.T) {
 		require.Error(t, NewWebSocket("127.0.0.1:0", o).Listen(context.Background()))
 	}
 	require.Error(t, NewTCP("127.0.0.1:0", WithForwarded(HeaderForwarded, netip.MustParsePrefix("10.0.0.0/8"))).Listen(context.Background()))
+}
+
+// TestS25_AmbiguousHeaders: what a proxy may have taken for a part of another
+// header, and passed on, is not read as one.
+func TestS25_AmbiguousHeaders(t *testing.T) {
+	t.Parallel()
+	counts := &tally{}
+	address := serve(t, NewWebSocket("127.0.0.1:0", WithMetrics(counts), WithForwarded(HeaderXForwardedFor, netip.MustParsePrefix("127.0.0.0/8"))),
+		func(*Conn) { panic("opened") })
+	const forged = "X-Forwarded-For: 198.51.100.1\r\n"
+	for i, said := range []string{
+		"X-Forwarded-For : 198.51.100.1\r\n", "X: a\r\n " + forged, "X: a\r\n\t" + forged, "X: a\n" + forged, "X: a\n\n" + forged,
+		"X: a\r" + forged, "X: a\x00b\r\n", ": a\r\n",
+	} {
+		nc := dialTCP(t, address)
+		_, err := nc.Write([]byte(upgradeRequest + "X-Forwarded-For: 203.0.113.7\r\n" + said + "\r\n"))
+		require.NoError(t, err)
+		require.Contains(t, string(readToEnd(t, nc)), "HTTP/1.1 400", "%q", said)
+		require.Eventually(t, func() bool { return counts.refusals(RefusedHTTP) == i+1 }, patience, time.Millisecond)
+	}
 }
 
 // FuzzForwarded: whatever a client writes in front of what a trusted proxy

@@ -348,23 +348,15 @@ func TestUpgradeRefusals(t *testing.T) {
 		sent   string
 		status string
 	}{
-		"tls hello":  {"\x16\x03\x01\x02", ""},
-		"a packet":   {"\x01\x00\x00\x00", ""},
-		"lower case": {"get / HTTP/1.1\r\n", ""},
-		"post":       {strings.Replace(upgradeRequest, "GET", "POST", 1) + "\r\n", "HTTP/1.1 405"},
-		"no upgrade": {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 4"},
-		"no key":     {strings.Replace(upgradeRequest, key, "", 1) + "\r\n", "HTTP/1.1 400"},
-		"version 8":  {strings.Replace(upgradeRequest, "13", "8", 1) + "\r\n", "HTTP/1.1 426"},
-		"garbage":    {"NONSENSE\r\n\r\n", ""},
-		// Headers that a proxy in front may take for something else.
-		"space before colon": {upgradeRequest + "X-Forwarded-For : 198.51.100.1\r\n\r\n", "HTTP/1.1 400"},
-		"folded line":        {upgradeRequest + "X: a\r\n X-Forwarded-For: 198.51.100.1\r\n\r\n", "HTTP/1.1 400"},
-		"line feed alone":    {upgradeRequest + "X: a\nX-Forwarded-For: 198.51.100.1\r\n\r\n", "HTTP/1.1 400"},
-		"line feeds at end":  {upgradeRequest + "X: a\n\nX-Forwarded-For: 198.51.100.1\r\n\r\n", "HTTP/1.1 400"},
-		"carriage return":    {upgradeRequest + "X: a\rX-Forwarded-For: 198.51.100.1\r\n\r\n", "HTTP/1.1 400"},
-		"nul":                {upgradeRequest + "X: a\x00b\r\n\r\n", "HTTP/1.1 400"},
-		"no name":            {upgradeRequest + ": a\r\n\r\n", "HTTP/1.1 400"},
-		"headers too long":   {upgradeRequest + "X: " + strings.Repeat("x", DefaultHTTPHeader) + "\r\n\r\n", "HTTP/1.1 431"},
+		"tls hello":        {"\x16\x03\x01\x02", ""},
+		"a packet":         {"\x01\x00\x00\x00", ""},
+		"lower case":       {"get / HTTP/1.1\r\n", ""},
+		"post":             {strings.Replace(upgradeRequest, "GET", "POST", 1) + "\r\n", "HTTP/1.1 405"},
+		"no upgrade":       {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 4"},
+		"no key":           {strings.Replace(upgradeRequest, key, "", 1) + "\r\n", "HTTP/1.1 400"},
+		"version 8":        {strings.Replace(upgradeRequest, "13", "8", 1) + "\r\n", "HTTP/1.1 426"},
+		"garbage":          {"NONSENSE\r\n\r\n", ""},
+		"headers too long": {upgradeRequest + "X: " + strings.Repeat("x", DefaultHTTPHeader) + "\r\n\r\n", "HTTP/1.1 431"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
