@@ -185,11 +185,17 @@ func (a *App) claimStart(ctx context.Context) (context.Context, func(), error) {
 	return ctx, func() { close(starting); abort(nil) }, nil
 }
 
-// open lets clients in and tells the cluster.
+// open tells the cluster and lets clients in, in this order: backends have to know
+// the frontend whose players they serve. Connections that come in between wait.
 func (a *App) open(ctx context.Context) error {
 	a.accepting = lifecycle.NewGroup(context.WithoutCancel(ctx))
 	for _, acc := range a.acceptors {
 		if err := acc.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	if a.discovery != nil {
+		if err := a.discovery.Register(ctx); err != nil {
 			return err
 		}
 	}
@@ -199,9 +205,6 @@ func (a *App) open(ctx context.Context) error {
 				a.die(fmt.Errorf("acceptor %s: %w", acc.Addr(), err))
 			}
 		})
-	}
-	if a.discovery != nil {
-		return a.discovery.Register(ctx)
 	}
 	return nil
 }

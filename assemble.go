@@ -97,7 +97,7 @@ func (a *App) describe() *cluster.Server {
 		metadata["region"] = region
 	}
 	maps.Copy(metadata, a.opts.metadata)
-	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel}
+	caps := []string{constants.CapOrder, constants.CapPush, constants.CapMerge, constants.CapCancel, constants.CapBundle}
 	if a.config.Cluster.Load.Interval > 0 {
 		caps = append(caps, constants.CapLoad)
 	}

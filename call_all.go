@@ -114,7 +114,7 @@ func (a *App) callingAll(target string, arg any, opts []CallOption) (*callingAll
 	}
 	parsed, err := route.Parse(target)
 	if err != nil {
-		return nil, err
+		return nil, misrouted(target, err)
 	}
 	if parsed.ServerType == "" {
 		return nil, dispatch.ErrNoServerType

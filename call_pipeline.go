@@ -12,6 +12,7 @@ import (
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/dispatch"
 	"github.com/cereus-game/cereus/pipeline"
+	"github.com/cereus-game/cereus/route"
 )
 
 // calling is a call on its way out through the middleware.
@@ -99,9 +100,24 @@ func (a *App) send(ctx context.Context, c *calling, arg any) error {
 	c.call.Payload = payload
 	data, err := a.dispatcher.RPC(ctx, c.call)
 	if err != nil || c.call.OneWay {
-		return err
+		return misrouted(c.call.Route, err)
 	}
 	return a.dispatcher.DecodeReply(data, c.reply)
+}
+
+// misrouted names the route that was wrong. The texts that travel are literal
+// (wire.md 4.2) and do not; the route of another call, which the remote made,
+// is not this one.
+func misrouted(target string, err error) error {
+	switch {
+	case errors.Is(err, errs.ErrInvalidRoute):
+		return fmt.Errorf("%q is not serverType.service.method: %w", target, err)
+	case errors.Is(err, errs.ErrRouteNotFound):
+		if to, bad := route.Parse(target); bad == nil && to.Short() == errs.From(err).Metadata["route"] {
+			return fmt.Errorf("%s: %w", target, err)
+		}
+	}
+	return err
 }
 
 // settle gives the caller what the middleware returned, which may be another

@@ -297,8 +297,8 @@ func ExampleApp_Kick() {
 	must(err)
 	<-player.Done()
 	var end *client.CloseError
-	fmt.Println(errors.As(player.Err(), &end), end.Reason, end.KickReason)
-	// Output: true kicked closing time
+	fmt.Println(errors.As(player.Err(), &end), end.Code, end.KickReason, end.Again() == protocol.AgainNever)
+	// Output: true 4200 closing time true
 }
 
 func ExampleApp_Died() {

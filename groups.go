@@ -2,6 +2,7 @@ package cereus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,8 +140,19 @@ type groupsModule struct {
 }
 
 func (m groupsModule) Init(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, m.app.config.Boot.Timeout,
-		fmt.Errorf("the store of groups (%s, key groups.store) was not there within boot.timeout", m.app.config.Groups.Store))
+	ctx, cancel := context.WithTimeoutCause(ctx, m.app.config.Boot.Timeout, m.app.groupsLate())
 	defer cancel()
 	return m.Groups.Init(ctx)
+}
+
+// groupsLate says what was waited for in vain.
+func (a *App) groupsLate() error {
+	c := a.config
+	switch c.Groups.Store {
+	case config.GroupsInEtcd:
+		return fmt.Errorf("the etcd of groups did not answer within boot.timeout (key groups.etcd.endpoints: %s)", strings.Join(c.Groups.Etcd.Endpoints, ", "))
+	case config.GroupsInJetStream:
+		return errors.New("the JetStream of groups did not answer within boot.timeout: NATS 2.11 or newer has to run with JetStream (key cluster.rpc.client.nats.connect)")
+	}
+	return nil // memory is always there
 }

@@ -115,3 +115,14 @@ func TestGroupsInMemoryEndWithTheSessionOfTheirFrontend(t *testing.T) {
 	require.NoError(t, p.Close())
 	until(t, "ann has left", func() bool { return memberCount(t, app) == 0 })
 }
+
+// TestGroupsSayWhichStoreIsAway: the start fails with the address that was tried and its key.
+func TestGroupsSayWhichStoreIsAway(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.Boot.Timeout, cfg.Groups.Store = time.Second, config.GroupsInEtcd
+	cfg.Groups.Etcd.Endpoints, cfg.Groups.Etcd.TransactionTimeout = []string{"127.0.0.1:1"}, 200*time.Millisecond
+	app, err := cereus.New(cereus.Backend("room"), cereus.Standalone(), cereus.WithConfig(cfg), cereus.WithLogger(quiet()))
+	require.NoError(t, err)
+	require.ErrorContains(t, app.Start(t.Context()), "key groups.etcd.endpoints: 127.0.0.1:1")
+}

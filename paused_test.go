@@ -14,6 +14,7 @@ import (
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/internal/loopback"
+	"github.com/cereus-game/cereus/protocol"
 )
 
 // TestPausedFrontend: it lets nobody new in, is not ready, and keeps its players.
@@ -24,7 +25,7 @@ func TestPausedFrontend(t *testing.T) {
 	require.NoError(t, err)
 	address := loopback.Address(port)
 	front := newWorld(t).start(server{
-		kind: "gate", front: true,
+		kind: "gate", front: true, opts: []cereus.Option{cereus.WithWebSocket("127.0.0.1:0")},
 		config: []change{func(c *config.Config) { c.Admin.Address = address }},
 		game: func(app *cereus.App) {
 			require.NoError(t, app.Register(rated{}, component.WithName("svc")))
@@ -50,6 +51,10 @@ func TestPausedFrontend(t *testing.T) {
 		require.NoError(t, nc.SetDeadline(time.Now().Add(patience)))
 		require.Empty(t, readAll(t, nc), "closed without a kick: the client comes back, elsewhere")
 		_ = nc.Close()
+		_, err = client.Dial(ctx, "ws://"+front.Addrs()[1].String())
+		var end *client.CloseError
+		require.ErrorAs(t, err, &end)
+		require.Equal(t, protocol.ClosePaused, end.Code)
 		own.Resume()
 		until(t, "they enter again", enters)
 		require.Equal(t, "200 []\n", httpGet(t, "http://"+address+"/readyz"))

@@ -9,8 +9,8 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// errNoCluster: a standalone server has nobody else to ask.
-var errNoCluster = errors.New("a standalone server has no bindings: ask its own sessions")
+// errNoCluster: there is no etcd to ask.
+var errNoCluster = errors.New("a standalone server keeps no record of logins: Deliver tells who is there")
 
 // hookBindings has every bind of the pool recorded and announced (wire.md 10.6).
 // It is always announced: a session here that is replaced says nothing of others.
@@ -53,7 +53,9 @@ type Location struct {
 }
 
 // Locate tells where the users are bound, of all that frontends with
-// session.unique hold; who is not bound is left out. Any server of the cluster
+// session.unique and session.policy user hold; who is not bound is left out. Of
+// users that other policies let log in several times there is no record: Deliver
+// tells whether they are there. Any server of the cluster
 // can ask, and etcd answers: what Locate tells was so during the call. A frontend
 // that died counts until its lease has run out; a bind made while etcd was away
 // counts from its return on. With an error the result has what was read before.

@@ -15,7 +15,8 @@ var errNoSessions = errors.New("a backend holds no connections: call OnBound on 
 // OnBound has fn run on this frontend for every session that was bound to a
 // uid, be it by a handler here or on a backend, when it can be found by its
 // uid. In fn, Session.OnClose watches for the end of the connection. An error
-// of fn undoes the Bind and goes to its caller. OnBound must be called before Start.
+// of fn undoes the Bind and goes to its caller; the user's older session has ended
+// by then, so check who somebody is before Bind. OnBound must be called before Start.
 func (a *App) OnBound(fn session.BindHook) error {
 	if a.pool == nil {
 		return errNoSessions

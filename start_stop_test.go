@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/errs"
@@ -175,4 +176,28 @@ func TestNothingWhereSomethingBelongs(t *testing.T) {
 	}
 	require.Error(t, alone(t).RegisterModule(nil))
 	require.Error(t, gate(t).OnBound(nil))
+}
+
+// doorway is an acceptor that tells when it opens.
+type doorway struct {
+	acceptor.Acceptor
+	opens func()
+}
+
+func (d doorway) Serve(handle func(*acceptor.Conn)) error {
+	d.opens()
+	return d.Acceptor.Serve(handle)
+}
+
+// TestClientsComeInWhenTheClusterKnows: backends serve players only of frontends
+// that they know.
+func TestClientsComeInWhenTheClusterKnows(t *testing.T) {
+	t.Parallel()
+	var app *cereus.App
+	registered := make(chan bool, 1)
+	app = newWorld(t).build(server{kind: "gate", front: true, opts: []cereus.Option{cereus.WithAcceptor(doorway{
+		acceptor.NewTCP("127.0.0.1:0"), func() { registered <- app.Discovery().Registered() },
+	})}})
+	begin(t, app)
+	require.True(t, <-registered)
 }

@@ -47,7 +47,8 @@ type Client struct {
 // ctx bounds the connection and the handshake; without a deadline they may take
 // DefaultDialTimeout. It does not bound the life of the client: use Close.
 //
-// A server that refuses the handshake gives a *HandshakeError.
+// A server that refuses the handshake gives a *HandshakeError, one that closes the
+// WebSocket instead, as one that is paused, a *CloseError.
 func Dial(ctx context.Context, addr string, opts ...Option) (*Client, error) {
 	s := newSettings(opts)
 	if _, ok := ctx.Deadline(); !ok {

@@ -33,7 +33,7 @@ const lastWords = time.Second
 // CloseError says why a connection ended.
 type CloseError struct {
 	Reason     Reason
-	Code       protocol.CloseCode // what the server said it is; 0 when it did not, as over TCP without a kick's reason
+	Code       protocol.CloseCode // what the server said it is; protocol.CloseKicked for a kick without a code, 0 for a close without one, as over TCP
 	KickReason string             // what the server put into its kick, mostly nothing
 	Status     int                // WebSocket close code, 0 when there was none
 	StatusText string             // text of the WebSocket close
@@ -156,8 +156,15 @@ func (c *Client) explain(err error) *CloseError {
 		e.Reason = ReasonProtocol
 	}
 	e.cause = err
-	if status, ok := errors.AsType[websocket.CloseError](err); ok {
+	e.told(err)
+	return e
+}
+
+// told takes over the close frame that err is, and reports whether it is one.
+func (e *CloseError) told(err error) bool {
+	status, ok := errors.AsType[websocket.CloseError](err)
+	if ok {
 		e.Status, e.StatusText, e.Code = int(status.Code), status.Reason, protocol.CloseCode(status.Code)
 	}
-	return e
+	return ok
 }

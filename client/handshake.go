@@ -64,6 +64,9 @@ func awaitAnswer(t transport) (*opening, error) {
 	for {
 		kind, body, err := t.next()
 		if err != nil {
+			if end := (&CloseError{Reason: ReasonServer, cause: err}); end.told(err) {
+				err = end // it says whether to come back
+			}
 			return nil, fmt.Errorf("no handshake answer: %w", err)
 		}
 		switch kind {

@@ -20,7 +20,7 @@ import (
 // listening is a server that takes word of cancelled calls.
 func listening(id string) *Server {
 	s := backendServer(id)
-	s.Caps = []string{constants.CapCancel}
+	s.Caps = append(s.Caps, constants.CapCancel)
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
@@ -196,6 +197,10 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 	if err != nil {
 		return 0, err
 	}
+	bundle := ""
+	if to.Has(constants.CapBundle) {
+		bundle = subject
+	}
 	body, err := c.encode(req)
 	if err != nil {
 		return 0, err
@@ -212,6 +217,7 @@ func (c *RPCClient) start(to *Server, req *clusterpb.Request, timeout time.Durat
 		body:    body,
 		lone:    c.pending.count.Load() == 1,
 		epoch:   req.GetOrderEpoch(),
+		bundle:  bundle,
 		call:    c,
 		token:   token,
 	})

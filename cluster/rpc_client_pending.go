@@ -64,6 +64,7 @@ type pendingSlot struct {
 	next, prev int32  // in a bucket of the wheel, or next in the free list
 	deadline   int64  // in ticks since start
 	epoch      uint64 // in which it was sent; 0: not yet
+	bundle     uint64 // the token of the first call that was sent in the same message
 }
 
 func newPendingCalls(expired func(pendingCall)) *pendingCalls {
@@ -113,15 +114,15 @@ func (p *pendingCalls) take(token uint64) (pendingCall, bool) {
 	return s.remove(slot), true
 }
 
-// sending notes the epoch that the call is sent in. It reports false when the
-// call is over already.
-func (p *pendingCalls) sending(token, epoch uint64) bool {
+// sending notes the epoch and the bundle that the call is sent in. It reports
+// false when the call is over already.
+func (p *pendingCalls) sending(token, epoch, bundle uint64) bool {
 	s := &p.shards[token&(pendingShards-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, ok := s.find(token)
 	if ok {
-		s.slots[slot].epoch = epoch
+		s.slots[slot].epoch, s.slots[slot].bundle = epoch, bundle
 	}
 	return ok
 }
@@ -129,6 +130,11 @@ func (p *pendingCalls) sending(token, epoch uint64) bool {
 // takeEpoch removes every call that was sent in epoch.
 func (p *pendingCalls) takeEpoch(epoch uint64) []pendingCall {
 	return p.takeIf(func(s *pendingSlot) bool { return s.epoch == epoch })
+}
+
+// takeBundle removes every call that was sent in the bundle.
+func (p *pendingCalls) takeBundle(token uint64) []pendingCall {
+	return p.takeIf(func(s *pendingSlot) bool { return s.bundle == token })
 }
 
 // close removes every call and refuses new ones.
@@ -246,7 +252,7 @@ func (s *pendingShard) add(call pendingCall, deadline int64, shard int) (uint64,
 	slot := &s.slots[n]
 	slot.generation++
 	// The sweeper may have passed the deadline since it was reckoned.
-	slot.call, slot.deadline, slot.epoch = call, max(deadline, s.swept+1), 0
+	slot.call, slot.deadline, slot.epoch, slot.bundle = call, max(deadline, s.swept+1), 0, 0
 	s.link(n, slot)
 	s.used++
 	return makeToken(slot.generation, n, shard), true

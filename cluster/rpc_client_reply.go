@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
@@ -10,31 +12,68 @@ import (
 // inboxPrefix begins every reply subject, as with any NATS client (wire.md 7).
 const inboxPrefix = "_INBOX."
 
-// receive completes the call that a reply belongs to. Replies that are late, or
-// come twice (wire.md section 18, trap 6), find no call.
+// receive completes the calls that a message brings replies to.
 func (c *RPCClient) receive(m message) {
 	if len(m.subject) <= len(c.inbox) {
 		return
 	}
-	token, err := strconv.ParseUint(m.subject[len(c.inbox):], 36, 64)
+	token, bundled := strings.CutPrefix(m.subject[len(c.inbox):], bundleMark)
+	var err error
+	switch {
+	case !bundled:
+		err = c.receiveOne(token, m)
+	case m.undelivered:
+		err = c.bounced(token)
+	default:
+		err = eachBundled(m.data, func(token, body []byte) {
+			_ = c.receiveOne(string(token), message{data: bytes.Clone(body)}) // a token is a number
+		})
+	}
 	if err != nil {
 		c.metrics.CountRPC(EventMalformed)
-		return
+	}
+}
+
+// receiveOne completes the call that a reply belongs to. Replies that are late,
+// or come twice (wire.md section 18, trap 6), find no call.
+func (c *RPCClient) receiveOne(text string, m message) error {
+	token, err := strconv.ParseUint(text, 36, 64)
+	if err != nil {
+		return err
 	}
 	call, ok := c.pending.take(token)
 	switch {
 	case !ok:
 		c.metrics.CountRPC(EventLateReply)
 	case m.undelivered:
-		c.metrics.CountRPC(EventUndelivered)
-		call.complete(nil, errNoResponders)
+		c.bounce(call)
 	default:
 		call.complete(m.data, nil)
 	}
+	return nil
+}
+
+// bounced completes the calls of a bundle that reached nobody.
+func (c *RPCClient) bounced(bundle string) error {
+	token, err := strconv.ParseUint(bundle, 36, 64)
+	if err != nil {
+		return err
+	}
+	for _, call := range c.pending.takeBundle(token) {
+		c.bounce(call)
+	}
+	return nil
+}
+
+func (c *RPCClient) bounce(call pendingCall) {
+	c.metrics.CountRPC(EventUndelivered)
+	call.complete(nil, errNoResponders)
 }
 
 // sending implements sendTracker.
-func (c *RPCClient) sending(token, epoch uint64) bool { return c.pending.sending(token, epoch) }
+func (c *RPCClient) sending(token, epoch, bundle uint64) bool {
+	return c.pending.sending(token, epoch, bundle)
+}
 
 // unsent implements sendTracker.
 func (c *RPCClient) unsent(token uint64, err error) {

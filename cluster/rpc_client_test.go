@@ -228,7 +228,7 @@ func TestPendingCalls(t *testing.T) {
 		require.Equal(t, i%3 == 0, ok)
 		_, again := p.take(token)
 		require.False(t, again)
-		require.False(t, p.sending(token, 7))
+		require.False(t, p.sending(token, 7, token))
 	}
 	require.Zero(t, p.count.Load())
 	require.Empty(t, expired)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
+	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/embedded"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 )
@@ -81,7 +82,9 @@ func eachRPCWorld(t *testing.T, test func(t *testing.T, join rpcWorld)) {
 	})
 }
 
-func backendServer(id string) *Server { return &Server{ID: id, Type: "room", Nonce: "n-" + id} }
+func backendServer(id string) *Server {
+	return &Server{ID: id, Type: "room", Nonce: "n-" + id, Caps: []string{constants.CapBundle}}
+}
 
 func frontendServer(id string) *Server {
 	return &Server{ID: id, Type: "connector", Frontend: true, Nonce: "n-" + id}

@@ -19,6 +19,7 @@ type Incoming struct {
 
 	server   *RPCServer
 	reply    string
+	bundle   string // where its reply may be sent with others; empty: nowhere
 	finished atomic.Bool
 	watched  atomic.Bool // by OnCancel
 }
@@ -37,7 +38,7 @@ func (in *Incoming) Reply(resp *clusterpb.Response) {
 	}
 	in.unwatch()
 	if in.reply != "" {
-		in.server.answer(in.reply, resp, in.Deadline)
+		in.server.answer(in.reply, in.bundle, resp, in.Deadline)
 	}
 	in.server.open.done()
 }
@@ -51,8 +52,8 @@ func (in *Incoming) Discard() {
 	}
 }
 
-// answer publishes resp where reply says, until deadline at the latest.
-func (s *RPCServer) answer(reply string, resp *clusterpb.Response, deadline time.Time) {
+// answer publishes resp where reply says, or in a bundle, until deadline at the latest.
+func (s *RPCServer) answer(reply, bundle string, resp *clusterpb.Response, deadline time.Time) {
 	body, err := s.buffers.encode(resp)
 	if err != nil { // a string that is not UTF-8
 		body, err = s.buffers.encode(errorResponse(errs.Wrap(errs.CodeInternal, err)))
@@ -66,7 +67,7 @@ func (s *RPCServer) answer(reply string, resp *clusterpb.Response, deadline time
 		return
 	}
 	err = s.transport.publish(outgoing{
-		subject: reply, body: body, lone: s.open.n.Load() <= 1,
+		subject: reply, bundle: bundle, body: body, lone: s.open.n.Load() <= 1,
 		keeper: s.kept, until: s.kept.deadline(deadline),
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -16,15 +17,43 @@ import (
 // (wire.md 9.5), which lets the caller wait for its timeout.
 var errMalformed = errs.New(errs.CodeBadRequest, "the request cannot be decoded, or has no message")
 
-// receiveRequest hands a request to the handler.
+// receiveRequest hands what a message asks to the handler.
 func (s *RPCServer) receiveRequest(m message) {
 	if s.still.passed(m) {
 		return
 	}
-	in := s.incoming(m)
-	if in == nil {
+	now := time.Now()
+	received := now.Add(-s.still.age(now))
+	if m.reply != "" && !isReplyInbox(m.reply) {
+		s.metrics.CountRPC(EventForeignMail)
+		m.reply = ""
+	}
+	inbox, bundled := cutBundle(m.reply)
+	if !bundled {
+		s.serve(m, "", received)
 		return
 	}
+	bundle := inbox + bundleMark
+	err := eachBundled(m.data, func(token, body []byte) {
+		s.serve(message{reply: inbox + string(token), data: bytes.Clone(body)}, bundle, received)
+	})
+	if err != nil {
+		s.metrics.CountRPC(EventMalformed)
+	}
+}
+
+// serve hands one request to the handler.
+func (s *RPCServer) serve(m message, bundle string, received time.Time) {
+	arrived := new(arrival)
+	if err := arrived.decode(m.data); err != nil {
+		s.metrics.CountRPC(EventMalformed)
+		if m.reply != "" {
+			s.answer(m.reply, bundle, errorResponse(errMalformed), time.Time{})
+		}
+		return
+	}
+	in := &arrived.in
+	in.Request, in.Received, in.server, in.reply, in.bundle = &arrived.request, received, s, m.reply, bundle
 	s.open.begin()
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -33,27 +62,6 @@ func (s *RPCServer) receiveRequest(m message) {
 		}
 	}()
 	s.handler.ServeRequest(in)
-}
-
-// incoming decodes a request; nil when there is nothing to serve.
-func (s *RPCServer) incoming(m message) *Incoming {
-	if m.reply != "" && !isReplyInbox(m.reply) {
-		s.metrics.CountRPC(EventForeignMail)
-		m.reply = ""
-	}
-	now := time.Now()
-	behind := s.still.age(now)
-	arrived := new(arrival)
-	if err := arrived.decode(m.data); err != nil {
-		s.metrics.CountRPC(EventMalformed)
-		if m.reply != "" {
-			s.answer(m.reply, errorResponse(errMalformed), time.Time{})
-		}
-		return nil
-	}
-	in := &arrived.in
-	in.Request, in.Received, in.server, in.reply = &arrived.request, now.Add(-behind), s, m.reply
-	return in
 }
 
 func (s *RPCServer) receivePush(m message) {

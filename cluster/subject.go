@@ -56,23 +56,24 @@ func (s subjects) load() string { return s.prefix + "x/load" }
 // CheckUID reports, as errs.ErrIllegalUID or errs.ErrTooLarge, why the subjects
 // of wire.md section 7 cannot carry uid: it must be 1 to MaxUID bytes of
 // printable UTF-8 without spaces and, cut at its dots, have no part in the
-// middle that is empty or a wildcard. Nil means that it can be subscribed to.
+// middle that is empty or a wildcard; metadata cause says what is wrong. Nil
+// means that it can be subscribed to.
 func CheckUID(uid string) error {
 	switch {
 	case len(uid) > MaxUID:
 		return errs.New(errs.CodeTooLarge, "the uid is longer than 128 bytes")
 	case uid == "" || !utf8.ValidString(uid):
-		return errs.ErrIllegalUID
+		return errs.ErrIllegalUID.With("cause", "it is empty or no UTF-8")
 	}
 	for _, r := range uid {
 		if !unicode.IsPrint(r) || r == ' ' {
-			return errs.ErrIllegalUID
+			return errs.ErrIllegalUID.With("cause", "in a cluster it must be printable and without spaces")
 		}
 	}
 	// In a subject the uid stands between slashes, so its first and last part
 	// are never a whole token.
 	if !plainTokens("/" + uid + "/") {
-		return errs.ErrIllegalUID
+		return errs.ErrIllegalUID.With("cause", `in a cluster no part between dots may be empty, "*" or ">"`)
 	}
 	return nil
 }

@@ -70,6 +70,10 @@ type outgoing struct {
 	subject string
 	reply   string // with a call, the beginning of the reply subject: the token follows
 	body    *buffer
+	// bundle, when not empty, is the subject of a bundle that the message may travel in.
+	bundle string
+	// bundled says that the message is a bundle; its token is that of its first call.
+	bundled bool
 	// lone says that its sender has nothing else under way, so that more to be
 	// sent with it is not to be expected.
 	lone bool
@@ -90,10 +94,21 @@ func (m *outgoing) release() { m.body.release() }
 // appendReply appends the reply subject.
 func (m *outgoing) appendReply(dst []byte) []byte {
 	dst = append(dst, m.reply...)
+	if m.bundled {
+		dst = append(dst, bundleMark...)
+	}
 	if m.call != nil {
 		dst = strconv.AppendUint(dst, m.token, 36)
 	}
 	return dst
+}
+
+// appendToken appends what tells the message from others in its bundle.
+func (m *outgoing) appendToken(dst []byte) []byte {
+	if m.call != nil {
+		return strconv.AppendUint(dst, m.token, 36)
+	}
+	return append(dst, m.subject[len(m.bundle)-len(bundleMark):]...) // a reply: both begin with the inbox
 }
 
 func (m *outgoing) replySubject() string {
@@ -139,9 +154,9 @@ func (m *outgoing) unsure() {
 // sendTracker hears what a transport does with an accepted message. Its methods
 // must not block.
 type sendTracker interface {
-	// sending comes right before the message is sent in epoch. The message is
-	// dropped when it returns false.
-	sending(token, epoch uint64) bool
+	// sending comes right before the message is sent in epoch, in the bundle whose
+	// first message has the token bundle. It is dropped when sending returns false.
+	sending(token, epoch, bundle uint64) bool
 	// unsent: the message was not and will not be sent.
 	unsent(token uint64, err error)
 	// unsure: the connection changed in the middle of sending.

@@ -86,7 +86,7 @@ func (b *MemoryBus) route(t *MemoryTransport, m *outgoing) error {
 		b.mu.Unlock()
 		return errEpochOver
 	}
-	if m.call != nil && !m.call.sending(m.token, status.epoch) {
+	if m.call != nil && !m.call.sending(m.token, status.epoch, m.token) {
 		b.mu.Unlock()
 		return nil
 	}

@@ -54,7 +54,8 @@ type NATSTransport struct {
 	mu     sync.Mutex // guards changes of state, for a few instructions, also under nats.go's lock
 
 	queue  natsQueue
-	mixed  bool // nats.go may have something to write first; belongs to whose turn it is
+	bundle buffer // is being made; belongs to the writer
+	mixed  bool   // nats.go may have something to write first; belongs to whose turn it is
 	start  time.Time
 	sent   atomic.Int64 // nanoseconds after start: when something was sent
 	events natsEvents

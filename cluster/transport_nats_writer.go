@@ -76,9 +76,9 @@ func (t *NATSTransport) write(context.Context) {
 // writeAll is the writer's turn.
 func (t *NATSTransport) writeAll(batch []natsQueued) {
 	var filling *natsSocket
-	for i := range batch {
-		m := &batch[i]
-		switch {
+	for len(batch) > 0 {
+		n := 1
+		switch m := &batch[0]; {
 		case m.drain != nil:
 			m.drain.drain()
 		case m.run != nil:
@@ -86,44 +86,90 @@ func (t *NATSTransport) writeAll(batch []natsQueued) {
 			m.run()
 			t.mixed = true
 		default:
-			socket := t.writeOne(&m.outgoing)
+			var socket *natsSocket
+			n, socket = t.writeSome(batch)
 			if socket != filling || socket != nil && socket.full() {
 				filling.drain()
 			}
 			filling = socket
 		}
+		batch = batch[n:]
 	}
 	filling.drain()
+}
+
+// writeSome sends the first message of batch, or what may travel with it, too. It
+// returns how many that were, and the socket that has yet to be written to, if any.
+func (t *NATSTransport) writeSome(batch []natsQueued) (int, *natsSocket) {
+	n := bundleLength(batch, t.state.Load().maxPayload)
+	if n == 1 {
+		return 1, t.writeOne(&batch[0].outgoing)
+	}
+	return n, t.writeBundle(batch[:n])
 }
 
 // writeOne sends m, and returns the socket that has yet to be written to, if any.
 func (t *NATSTransport) writeOne(m *outgoing) *natsSocket {
 	state := t.state.Load()
+	if !m.ready(state, m.token) {
+		return nil
+	}
+	socket, err := t.send(m, state)
+	t.after(m, state, err)
+	return socket
+}
+
+// writeBundle sends messages as one, but those that are not to be sent any more.
+func (t *NATSTransport) writeBundle(messages []natsQueued) *natsSocket {
+	state := t.state.Load()
+	first := messages[0].outgoing
+	whole := outgoing{subject: first.bundle, body: &t.bundle, bundled: true, reply: first.reply, call: first.call, token: first.token}
+	ready := messages[:0]
+	t.bundle.b = t.bundle.b[:0]
+	for i := range messages {
+		if m := messages[i]; m.ready(state, first.token) {
+			t.bundle.b = appendBundled(t.bundle.b, &m.outgoing)
+			ready = append(ready, m)
+		}
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	socket, err := t.send(&whole, state)
+	for i := range ready {
+		t.after(&ready[i].outgoing, state, err)
+	}
+	return socket
+}
+
+// ready reports whether m is to be sent in state, in the bundle with that token.
+// Otherwise its sender is told.
+func (m *outgoing) ready(state *natsState, bundle uint64) bool {
 	switch {
 	case !state.connected:
 		m.fail(errNotConnected)
-		return nil
 	case m.epoch != 0 && m.epoch != state.epoch:
 		m.fail(errEpochOver)
-		return nil
 	case len(m.body.b) > state.maxPayload:
 		m.fail(errPayload)
-		return nil
-	case m.call != nil && !m.call.sending(m.token, state.epoch):
+	case m.call != nil && !m.call.sending(m.token, state.epoch, bundle):
 		m.release()
-		return nil
+	default:
+		return true
 	}
+	return false
+}
+
+// send hands m to the socket, which it then returns, or to nats.go.
+func (t *NATSTransport) send(m *outgoing, state *natsState) (*natsSocket, error) {
 	socket := t.direct(state)
 	if socket == nil {
-		t.writeThrough(m, state)
-		return nil
+		return nil, m.publish(state.link.nc)
 	}
 	if !socket.publish(m) {
-		m.fail(errNotConnected)
-		return nil
+		return nil, errNotConnected
 	}
-	t.written(m, state)
-	return socket
+	return socket, nil
 }
 
 // direct is the socket to send on without nats.go, if that may be. What nats.go
@@ -141,15 +187,6 @@ func (t *NATSTransport) direct(state *natsState) *natsSocket {
 	return state.socket
 }
 
-// writeThrough has nats.go send m.
-func (t *NATSTransport) writeThrough(m *outgoing, state *natsState) {
-	if err := m.publish(state.link.nc); err != nil {
-		t.notWritten(m, err)
-		return
-	}
-	t.written(m, state)
-}
-
 func (m *outgoing) publish(nc *nats.Conn) error {
 	if reply := m.replySubject(); reply != "" {
 		return nc.PublishRequest(m.subject, reply, m.body.b)
@@ -157,24 +194,20 @@ func (m *outgoing) publish(nc *nats.Conn) error {
 	return nc.Publish(m.subject, m.body.b)
 }
 
-// written ends with a message that the socket, or nats.go, has taken.
-func (t *NATSTransport) written(m *outgoing, state *natsState) {
-	// A socket that broke before this look may have broken before the call was
-	// marked with its epoch, too late for lost(epoch) to find it; one that breaks
-	// later is found.
-	if !state.up() {
-		m.unsure()
-		return
-	}
-	m.release()
-}
-
-// notWritten deals with a message that nats.go refused.
-func (t *NATSTransport) notWritten(m *outgoing, err error) {
+// after ends with a message that the socket or nats.go has taken, or refused with err.
+func (t *NATSTransport) after(m *outgoing, state *natsState, err error) {
 	switch {
+	case err == nil && state.up():
+		m.release()
+	case err == nil:
+		// A socket that broke before this look may have broken before the call was
+		// marked with its epoch, too late for lost(epoch) to find it; one that breaks
+		// later is found.
+		m.unsure()
 	case errors.Is(err, nats.ErrMaxPayload):
 		m.fail(errPayload)
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed),
+	case errors.Is(err, errNotConnected),
+		errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed),
 		errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrBadSubject):
 		m.fail(errNotConnected)
 	default: // a write that failed half way

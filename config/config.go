@@ -111,7 +111,7 @@ type Proxies struct {
 
 // Conn is what one client connection may do.
 type Conn struct {
-	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms,lte=24h" doc:"deadline for each of TLS handshake, HTTP header and game handshake"`
+	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms,lte=24h" doc:"deadline for TLS handshake and WebSocket upgrade together, and then for the handshake of the game"`
 	Mailbox          int           `key:"mailbox" default:"64" validate:"gte=1" doc:"messages of a session that wait for their handler; beyond them its connection is not read"`
 	Limits           Limits        `key:"limits"`
 	RateLimiting     RateLimiting  `key:"ratelimiting"`
@@ -132,7 +132,7 @@ type Limits struct {
 // application asked for it, as in Pitaya; those of one user or address where
 // there is a limit here.
 type RateLimiting struct {
-	Limit        int           `key:"limit" default:"20" validate:"gte=1" doc:"packets a rate-limited connection may send in one interval"`
+	Limit        int           `key:"limit" default:"20" validate:"gte=1" doc:"messages that a connection may send in one interval, where the application asked for it (cereus.WithRateLimiting)"`
 	Interval     time.Duration `key:"interval" default:"1s" validate:"gte=1ms" doc:"the interval that conn.ratelimiting.limit counts in"`
 	ForceDisable bool          `key:"forcedisable" default:"false" doc:"switch rate limiting off wherever the application asked for it"`
 	User         SharedRate    `key:"user"`

@@ -54,11 +54,10 @@ const (
 	CapLeader = "leader"
 	// CapCancel: the server takes word that a caller waits no more.
 	CapCancel = "cancel"
+	// CapBundle: the server takes several requests in one message of NATS.
+	CapBundle = "bundle"
 	// CapLoad: the server tells the cluster its load at an interval.
 	CapLoad = "load"
 	// CapSessions: the frontend tells what happens to its sessions.
 	CapSessions = "sessions"
 )
-
-// ReasonSlow closes a connection that does not take what it is sent.
-const ReasonSlow = "slow"

@@ -28,5 +28,5 @@ var (
 	// ErrFull: the group is larger than one NATS message (groups in JetStream).
 	ErrFull = errs.New(errs.CodeTooLarge, "group is full")
 	// ErrNotRunning: of what needs a started store, before Init and after Shutdown.
-	ErrNotRunning = errs.New(errs.CodeUnavailable, "groups are not running: register them as a module of the app, or call Init")
+	ErrNotRunning = errs.New(errs.CodeUnavailable, "groups are not running: those of an app do from its start on, others from Init on")
 )

@@ -60,10 +60,13 @@ func (e *EtcdStore) Start(ctx context.Context, sink Sink) error {
 func (e *EtcdStore) beHolder(ctx context.Context) error {
 	r := e.run
 	alive, err := e.arrive(ctx)
+	if err != nil {
+		e.warn("the etcd of groups does not answer yet, trying again")
+	}
 	for err != nil {
 		pause(ctx, lastPause)
 		if ctx.Err() != nil {
-			return errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
+			return errors.Join(late(ctx, err), e.Stop(context.WithoutCancel(ctx)))
 		}
 		alive, err = e.arrive(ctx)
 	}
@@ -71,6 +74,14 @@ func (e *EtcdStore) beHolder(ctx context.Context) error {
 	held := &etcdHeld{keys: e.keys, self: r.params.Self, sink: r.sink, known: map[string]int64{}}
 	r.work.Go("groups.held", e.follower(e.keys.holds(r.params.Self), held).run)
 	return nil
+}
+
+// late is err with the reason for which ctx ended.
+func late(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }
 
 // arrive puts the key that says that this server can hold members, and keeps

@@ -38,12 +38,15 @@ func (j *JetStreamStore) Start(ctx context.Context, sink Sink) error {
 	j.view.doubt = j.doubt
 	j.mu.Unlock()
 	err := j.arrive(ctx)
+	if err != nil && j.params.Log != nil {
+		j.params.Log.WithError(err).Warn("the JetStream of groups does not answer yet, trying again")
+	}
 	for err != nil && !errors.Is(err, errTakesTTL) && ctx.Err() == nil {
 		pause(ctx, lastPause)
 		err = j.arrive(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, j.Stop(context.WithoutCancel(ctx)))
+		return errors.Join(late(ctx, err), j.Stop(context.WithoutCancel(ctx)))
 	}
 	if j.params.Self != (Holder{}) {
 		work.Go("groups.lease", j.stayAlive)

@@ -25,11 +25,11 @@ func (s *Session) Client() protocol.HandshakeSys {
 func Attribute[T any](s *Session, key string) (T, error) {
 	var v T
 	if s.handshake == nil {
-		return v, fmt.Errorf("%w %q", ErrNotSet, key)
+		return v, fmt.Errorf("%w %q: it has no handshake here, as on every backend", ErrNotSet, key)
 	}
 	said, ok := s.handshake.User[key]
 	if !ok || said == nil {
-		return v, fmt.Errorf("%w %q", ErrNotSet, key)
+		return v, fmt.Errorf("%w %q in its handshake", ErrNotSet, key)
 	}
 	if same, ok := said.(T); ok {
 		return same, nil

@@ -25,7 +25,8 @@ func (s *Session) OnClose(fn func(*Session)) {
 // Close ends the session and its connection. reason is a short constant word
 // for logs and metrics. Only the first call does something; every call returns
 // without waiting for another one, so it may be made from anywhere, OnClose
-// hooks included.
+// hooks included. On a backend it ends only what stands for the session there:
+// the client stays connected, use Kick.
 func (s *Session) Close(reason string) {
 	s.mu.Lock()
 	if s.closed {

@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -41,18 +42,41 @@ func (w *world) sniff() *sniffer {
 	w.t.Helper()
 	s := &sniffer{t: w.t, said: make(map[string]bool)}
 	sub, err := w.nats.Subscribe(">", func(m *nats.Msg) {
-		meaning, ok := meaningOf(m.Subject, m.Data)
-		if !ok {
-			return
+		for _, m := range unbundled(m) {
+			if meaning, ok := meaningOf(m.Subject, m.Data); ok {
+				s.mu.Lock()
+				s.said[meaning] = true
+				s.mu.Unlock()
+			}
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.said[meaning] = true
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, sub.SetPendingLimits(-1, -1))
 	require.NoError(w.t, w.nats.Flush())
 	return s
+}
+
+// unbundled is what cereus servers would have sent to a Pitaya peer as several
+// messages (wire.md, the last section).
+func unbundled(m *nats.Msg) []*nats.Msg {
+	inbox, _, ofRequests := strings.Cut(m.Reply, "~")
+	prefix, ofReplies := strings.CutSuffix(m.Subject, "~")
+	if !ofRequests && !ofReplies {
+		return []*nats.Msg{m}
+	}
+	var all []*nats.Msg
+	for rest := m.Data; len(rest) > 0; {
+		token := string(rest[1 : 1+rest[0]])
+		size, width := binary.Uvarint(rest[1+len(token):])
+		body := rest[1+len(token)+width:][:size]
+		rest = rest[1+len(token)+width:][size:]
+		one := &nats.Msg{Subject: m.Subject, Reply: inbox + token, Data: body}
+		if ofReplies {
+			one = &nats.Msg{Subject: prefix + token, Data: body}
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // check compares with the captures of the conversation that was replayed, by

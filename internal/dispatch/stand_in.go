@@ -91,7 +91,7 @@ func (b *backend) frontend() (*cluster.Server, error) {
 	}
 	server, ok := b.d.discovery.Server(b.s.Frontend())
 	if !ok {
-		return nil, errNoFrontend
+		return nil, errNoFrontend.With("server", b.s.Frontend())
 	}
 	return server, nil
 }
