@@ -82,7 +82,7 @@ type binding struct {
 	base   int64
 	looked bool             // base is of the time of the bind
 	lease  clientv3.LeaseID // that the record stands on
-	rival  int64            // highest epoch that others announced while this was busy
+	rival  int64            // highest epoch that others announced while this was busy, or yielded
 	at     time.Time        // when it was announced
 
 	busy     chan struct{} // closed when its owner is done; nil when it has none
@@ -90,17 +90,17 @@ type binding struct {
 	dropped  bool          // the session is gone: the owner deletes the record
 	put      string        // value that may have been written as its record
 	replaced *Binding      // another server's record that was taken over
-	insisted bool          // another one without a record was told again
+	insisted bool          // the others are told again, or will be by Bound
 	silent   bool          // it could not be announced
 	adrift   bool          // its record may say something else
-	passed   bool          // one without a record was heard of before this was announced
 	before   *binding      // the user's session here until this one is bound
+	passed   bool          // before yields to one without a record
 }
 
 // recorded reports whether there may be a record.
 func (e *binding) recorded() bool { return e.rev != 0 || e.put != "" }
 
-// yielded is a rival that an announced bind yielded to.
+// yielded is a rival, of whatever epoch, that the binding yields to.
 const yielded = math.MaxInt64
 
 // order is where the binding stands among the epochs of its user: all up to it
@@ -264,6 +264,9 @@ func (b *Bindings) Bound(session int64, uid string) error {
 	e.before = nil
 	lost := b.releaseLocked(uid, e)
 	unrecorded := e.epoch == 0
+	if e.insisted && !lost {
+		b.insist(uid, e)
+	}
 	b.mu.Unlock()
 	if lost {
 		b.end(session)

@@ -21,6 +21,12 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		return false
 	}
 	v := b.judgeLocked(e, m)
+	if e.busy != nil && v != yields {
+		e.rival = max(e.rival, m.GetEpoch()) // its owner will know
+	}
+	if old := e.before; old != nil && m.GetEpoch() == 0 && b.judgeLocked(old, m) == yields {
+		e.passed = true
+	}
 	ends := v == yields && !e.binds
 	switch {
 	case ends:
@@ -30,17 +36,24 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		b.dropLocked(m.GetUid(), e)
 	case v == yields:
 		e.rival = yielded // Bound finds it
+	case v == insists && !e.insisted:
+		e.insisted = true
+		if !e.binds { // else Bound insists
+			b.insist(m.GetUid(), e)
+		}
 	}
 	b.mu.Unlock()
 	if ends {
 		b.end(e.session)
 	}
-	if v == insists {
-		b.group.Go("bindings insist", func(context.Context) {
-			_ = b.params.Announce(b.message(m.GetUid(), e)) // while NATS is away there is nobody to convince
-		})
-	}
 	return v != yields
+}
+
+// insist announces e once more.
+func (b *Bindings) insist(uid string, e *binding) {
+	b.group.Go("bindings insist", func(context.Context) {
+		_ = b.params.Announce(b.message(uid, e)) // while NATS is away there is nobody to convince
+	})
 }
 
 // ruling is what an announcement means for a binding of the same user.
@@ -75,17 +88,12 @@ func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 	case m.GetBase() > 0 && e.epoch > 0:
 		return laterOf(m.GetBase() >= e.epoch)
 	case e.at.IsZero(): // it will be announced after the other
-		e.passed = true
 		return stays
 	}
 	younger := time.Since(e.at) - time.Duration(m.GetAgeUs())*time.Microsecond // how much the other is
 	if younger > concurrent+travel || younger >= -concurrent && m.GetFid() > b.params.Self.ID {
 		return yields
 	}
-	if e.insisted {
-		return stays
-	}
-	e.insisted = true
 	return insists
 }
 
@@ -95,7 +103,6 @@ func (e *binding) judgeRecord(epoch int64) (ruling, bool) {
 	case epoch <= e.order():
 		return stays, true
 	case e.at.IsZero() || e.busy != nil && e.order() > 0:
-		e.rival = max(e.rival, epoch) // its owner will know
 		return stays, true
 	}
 	return yields, e.order() > 0

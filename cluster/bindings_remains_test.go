@@ -316,3 +316,21 @@ func TestBindings_OldNews(t *testing.T) {
 		last = age
 	}
 }
+
+// TestBindings_UndoneBindsDoNotInsist: a bind that hears of another one before
+// it fails, and neither does the session that it was to follow come back.
+func TestBindings_UndoneBindsDoNotInsist(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 2)
+	other, g := v.all[0], v.all[1]
+	require.NoError(t, g.bind(t, 1, "u"))
+	v.hush(true)
+	require.NoError(t, other.bind(t, 2, "u")) // later
+	g.away.Store(true)
+	require.ErrorIs(t, g.Bind(testContext(t), 3, "u"), errSilence)
+	v.hush(false)
+	eventually(t, func() bool { g.Bindings.mu.Lock(); defer g.Bindings.mu.Unlock(); return g.held["u"].rival > 0 }, "it is told")
+	g.Unbind(3, "u")
+	require.Zero(t, g.has("u"))
+	require.Equal(t, int64(2), other.has("u"))
+}

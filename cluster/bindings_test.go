@@ -157,12 +157,12 @@ func TestBindings_ThousandsAtOnce(t *testing.T) {
 	for i := range users / 2 {
 		uids = append(uids, fmt.Sprint("user-", i))
 	}
-	found, err := v.all[0].Locate(testContext(t), uids)
-	require.NoError(t, err)
-	require.Len(t, found, users/2)
+	eventually(t, func() bool { // a slow etcd gets the records later
+		found, err := v.all[0].Locate(testContext(t), uids)
+		return err == nil && !slices.ContainsFunc(uids, func(uid string) bool { return found[uid].Session != v.all[0].has(uid) })
+	}, "all have a record")
 	for _, uid := range uids {
-		require.Equal(t, v.all[0].has(uid), found[uid].Session, uid)
-		v.all[0].Unbind(found[uid].Session, uid)
+		v.all[0].Unbind(v.all[0].has(uid), uid)
 	}
 	eventually(t, func() bool { return rawCount(t, v) == 0 }, "no record is left")
 }
