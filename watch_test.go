@@ -3,6 +3,7 @@ package cereus_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -157,4 +158,58 @@ func TestReasonsReachWebSockets(t *testing.T) {
 	require.Equal(t, client.ReasonServer, end.Reason, "no kick: the client comes back")
 	require.Equal(t, int(websocket.StatusGoingAway), end.Status)
 	require.Equal(t, protocol.AgainAtOnce, end.Again())
+}
+
+// TestS24_AGateOffNATS: what happens on a frontend that is off NATS is heard when
+// it is back, once and in order; who asked meanwhile was not told a guess; and
+// another run of it follows the first.
+func TestS24_AGateOffNATS(t *testing.T) {
+	t.Parallel()
+	g := newGates(t, 2)
+	var seen witness
+	room := g.start(server{kind: "room", game: func(app *cereus.App) {
+		require.NoError(t, app.WatchSessions("gate", seen.listen))
+	}})
+	sees(t, room, "gate", 2)
+	deliver := func(uids ...string) string {
+		p := cereus.Push{FrontendType: "gate", Route: "onX", Payload: []byte("1")}
+		told, err := room.Deliver(t.Context(), p, uids...)
+		require.NoError(t, err)
+		var all []string
+		for _, uid := range uids {
+			all = append(all, uid+" "+told[uid].String())
+		}
+		return strings.Join(all, ", ")
+	}
+	ann := g.login(0, "ann")
+	g.login(1, "cid")
+	seen.hears(t, "bound ann@gate-1 ")
+	seen.hears(t, "bound cid@gate-2 ")
+	require.Equal(t, "ann online, cid online, nobody offline", deliver("ann", "cid", "nobody"))
+	g.offNATS(0)
+	bob := g.login(0, "bob")
+	require.NoError(t, ann.Close())
+	require.Equal(t, "ann unknown, bob unknown, cid online, nobody unknown", deliver("ann", "bob", "cid", "nobody"))
+	require.NoError(t, g.nats[0].Accept())
+	seen.hears(t, "closed ann@gate-1 left")
+	until(t, "everybody tells", func() bool {
+		return deliver("ann", "bob", "cid", "nobody") == "ann offline, bob online, cid online, nobody offline"
+	})
+	stop(t, g.apps[0])
+	bob.ends()
+	g.start(server{kind: "gate", id: "gate-1", front: true, game: halls(t)})
+	until(t, "she can log in", func() bool {
+		for _, s := range room.Discovery().ServersByType("gate") {
+			if s.ID == "gate-1" {
+				return true
+			}
+		}
+		return false
+	})
+	seen.hears(t, "closed bob@gate-1 shutdown")
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	require.Equal(t, []string{
+		"bound ann@gate-1 ", "bound bob@gate-1 ", "closed ann@gate-1 left", "closed bob@gate-1 shutdown",
+	}, slices.DeleteFunc(slices.Clone(seen.heard), func(s string) bool { return !strings.Contains(s, "@gate-1") }))
 }

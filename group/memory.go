@@ -73,14 +73,19 @@ func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) 
 
 // Delete implements [Directory].
 func (m *MemoryStore) Delete(_ context.Context, name string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock() // the next group of the name begins when the end of this one was told
-	g := m.groups[name]
-	delete(m.groups, name)
-	return g.with(func() error {
+	g := m.group(name)
+	err := g.with(func() error {
 		g.finish()
 		return nil
 	})
+	// Only now, so that the next group of the name begins when the end of this one
+	// was told.
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.groups[name] == g {
+		delete(m.groups, name)
+	}
+	return err
 }
 
 // Clear implements [Directory].

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -20,8 +21,11 @@ func (s *Session) Has(key string, value json.RawMessage) bool {
 }
 
 func sameText(a, b json.RawMessage) bool {
-	if len(a) == 0 || len(b) == 0 || a[0] != '"' || b[0] != '"' {
+	switch {
+	case len(a) == 0 || len(b) == 0 || a[0] != '"' || b[0] != '"':
 		return false
+	case bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0:
+		return false // other bytes mean another text, and a broadcast asks every session
 	}
 	var x, y string
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && x == y
