@@ -299,7 +299,7 @@ func TestRunEndsWhenItCannotGoOn(t *testing.T) {
 	require.Len(t, d.read(), 12)
 }
 
-// TestRunEndsBySignal: the first one ends it in order, the second at once.
+// TestRunEndsBySignal: the first one ends it in order. For the second see row S22.
 func TestRunEndsBySignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -315,41 +315,43 @@ func TestRunEndsBySignal(t *testing.T) {
 			<-p.Done()
 		})
 	}
-	t.Run("two", func(t *testing.T) {
-		t.Parallel()
-		c := spawn(t, "gate")
-		p, err := client.Dial(context.Background(), c.addr)
-		require.NoError(t, err)
-		defer p.Close()
-		require.NoError(t, p.NotifyRaw(context.Background(), "stuck.forever", nil))
-		_, err = p.RequestRaw(context.Background(), "stuck.running", nil)
-		require.NoError(t, err)
-		require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
-		until(t, "it lets nobody in", func() bool {
-			conn, err := net.Dial("tcp", c.addr)
-			if err == nil {
-				_ = conn.Close()
-			}
-			return err != nil
-		})
-		over := make(chan struct{})
-		go func() { // a repetition within a second counts as the same signal
-			tick := time.NewTicker(100 * time.Millisecond)
-			defer tick.Stop()
-			for {
-				select {
-				case <-tick.C:
-					_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be over
-				case <-over:
-					return
-				}
-			}
-		}()
-		out, code := c.rest()
-		close(over)
-		require.Equal(t, 1, code)
-		require.Contains(t, out, "shutdown cut short by signal terminated")
+}
+
+// TestS22_SecondSignal: it ends a shutdown at once that a handler holds up.
+func TestS22_SecondSignal(t *testing.T) {
+	t.Parallel()
+	c := spawn(t, "gate")
+	p, err := client.Dial(context.Background(), c.addr)
+	require.NoError(t, err)
+	defer p.Close()
+	require.NoError(t, p.NotifyRaw(context.Background(), "stuck.forever", nil))
+	_, err = p.RequestRaw(context.Background(), "stuck.running", nil)
+	require.NoError(t, err)
+	require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	until(t, "it lets nobody in", func() bool {
+		conn, err := net.Dial("tcp", c.addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
 	})
+	over := make(chan struct{})
+	go func() { // a repetition within a second counts as the same signal
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be over
+			case <-over:
+				return
+			}
+		}
+	}()
+	out, code := c.rest()
+	close(over)
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "shutdown cut short by signal terminated")
 }
 
 // stuck has a handler that never returns.

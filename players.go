@@ -33,7 +33,7 @@ func (a *App) announceDevice(_ context.Context, s *session.Session, uid string) 
 		Uid: uid, Fid: a.self.ID, Device: a.pool.Device(s), OneDevice: true,
 	})
 	if err != nil {
-		a.log.WithError(err).WithField("session", s.ID()).Warn("a bind could not be announced; the user may have a second session on the device")
+		a.log.WithError(err).WithField("session", s.ID()).Debug("a bind could not be announced, the user may have a second session on the device")
 	}
 	return nil
 }

@@ -187,13 +187,20 @@ func TestE17_TheNewerBindingStays(t *testing.T) {
 // the frontend that did not hear of it.
 func TestN11_LostAnnouncement(t *testing.T) {
 	t.Parallel()
-	g := newGates(t, 2)
+	g, lag := newGates(t, 2), watchStalls(t)
+	soon := func(old *player) {
+		t.Helper()
+		require.NoError(t, g.nats[0].Accept())
+		until(t, "nats is back", func() bool { return metric(t, g.apps[0], "cereus_nats_connected") == 2 })
+		back := time.Now()
+		old.ends()
+		require.Less(t, time.Since(back), time.Second+lag.most())
+	}
 	first := g.login(0, "u")
 	g.offNATS(0)
 	second := g.login(1, "u")
 	g.holds(first)
-	require.NoError(t, g.nats[0].Accept())
-	first.ends()
+	soon(first)
 	g.holds(second)
 	g.at("u", "gate-2")
 
@@ -201,8 +208,7 @@ func TestN11_LostAnnouncement(t *testing.T) {
 	g.offNATS(0)
 	third := g.login(0, "u")
 	g.holds(second)
-	require.NoError(t, g.nats[0].Accept())
-	second.ends()
+	soon(second)
 	g.holds(third)
 	g.at("u", "gate-1")
 }
@@ -357,9 +363,9 @@ func TestPlainBindings(t *testing.T) {
 		m := &c.Modules.BindingStorage
 		m.Enabled, m.Etcd.Endpoints, m.Etcd.Prefix = true, c.Cluster.SD.Etcd.Endpoints, c.Cluster.SD.Etcd.Prefix
 	})
-	says := func(want string) func() bool {
+	saysOf := func(uid, want string) func() bool {
 		return func() bool {
-			resp, err := g.raw.Get(context.Background(), g.prefix+"bindings/gate/u")
+			resp, err := g.raw.Get(context.Background(), g.prefix+"bindings/gate/"+uid)
 			require.NoError(t, err)
 			if want == "" {
 				return len(resp.Kvs) == 0
@@ -367,6 +373,7 @@ func TestPlainBindings(t *testing.T) {
 			return len(resp.Kvs) == 1 && string(resp.Kvs[0].Value) == want && resp.Kvs[0].Lease != 0
 		}
 	}
+	says := func(want string) func() bool { return saysOf("u", want) }
 	first := g.login(0, "u")
 	until(t, "first", says("gate-1"))
 	second := g.login(1, "u")
@@ -381,4 +388,15 @@ func TestPlainBindings(t *testing.T) {
 	g.holds(third)
 	require.NoError(t, second.Close())
 	until(t, "gone", says(""))
+
+	// Who comes and goes while etcd is away.
+	require.NoError(t, g.etcd[1].Refuse())
+	g.etcd[1].Cut(faultproxy.RST)
+	fourth := g.login(1, "w")
+	require.NoError(t, third.Close())
+	until(t, "it left", func() bool { return g.apps[1].Sessions() == 1 })
+	require.NoError(t, g.etcd[1].Accept())
+	until(t, "the key of who left is gone", saysOf("v", ""))
+	until(t, "who came has one", saysOf("w", "gate-2"))
+	g.holds(fourth)
 }

@@ -122,10 +122,9 @@ func blockedClient(t *testing.T, app *cereus.App, uid string) net.Conn {
 	require.NoError(t, err)
 	_, err = nc.Write(join)
 	require.NoError(t, err)
-	bound := app.Sessions()
 	until(t, "it is bound", func() bool {
-		failed, err := app.Push(context.Background(), cereus.Push{Route: "onNothing", Payload: []byte("--------")}, uid)
-		return err == nil && len(failed) == 0 && app.Sessions() >= bound
+		told, err := app.Deliver(context.Background(), cereus.Push{Route: "onNothing", Payload: []byte("--------")}, uid)
+		return err == nil && told[uid] == cereus.DeliveryOnline
 	})
 	return nc
 }

@@ -300,14 +300,18 @@ func TestS14_RacingLogins(t *testing.T) {
 	if os.Getenv("CEREUSTEST_ROWS") == "long" {
 		rounds = 300
 	}
-	r := newRing(t)
+	r, lag := newRing(t), watchStalls(t)
 	var slowest time.Duration
 	for n := range rounds {
 		kinds := [2]int{n % kill, rand.IntN(kill)}
 		if n%10 == 9 {
 			kinds[1] = kill
 		}
-		if took := r.round(n, kinds); kinds[1] != kill { // else a lease has to run out
+		took := r.round(n, kinds)
+		if kinds == [2]int{nothing, nothing} {
+			require.Less(t, took, time.Second+lag.most(), "round %d: the other was not kicked in time", n)
+		}
+		if kinds[1] != kill { // else a lease has to run out
 			slowest = max(slowest, took)
 		}
 	}

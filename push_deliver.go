@@ -11,8 +11,8 @@ type Delivery int
 
 const (
 	// DeliveryUnknown says that not every frontend of the type told, and that those
-	// that did do not have the user. A frontend may have been away, or it is a Pitaya one, or none
-	// is known. The push may have arrived.
+	// that did do not have the user. A frontend may have been away, or crashed within the last
+	// minute, or it is a Pitaya one, or none is known. The push may have arrived.
 	DeliveryUnknown Delivery = iota
 	// DeliveryOffline says that no frontend of the type has the user: all of them told.
 	DeliveryOffline

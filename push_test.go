@@ -124,6 +124,7 @@ func TestN09_SparedByPriorities(t *testing.T) {
 	w := newWorld(t)
 	front := w.start(server{kind: "gate", front: true, game: doors, config: []change{func(c *config.Config) {
 		c.Buffer.Agent.Messages = 64
+		c.Buffer.Agent.ConnTimeout = 2 * patience // or it is closed for a write that takes so long
 	}}})
 	room := w.start(server{kind: "room"})
 	sees(t, room, "gate", 1)

@@ -10,7 +10,7 @@ import (
 )
 
 // errNoSessions: a backend was asked to watch connections.
-var errNoSessions = errors.New("a backend holds no connections: call OnBound on a Frontend")
+var errNoSessions = errors.New("a backend holds no connections: call this on a Frontend, or WatchSessions")
 
 // OnBound has fn run on this frontend for every session that was bound to a
 // uid, be it by a handler here or on a backend, when it can be found by its
@@ -26,6 +26,23 @@ func (a *App) OnBound(fn session.BindHook) error {
 			return errors.New("OnBound(nil): pass a function")
 		}
 		a.pool.OnAfterBind(fn)
+		return nil
+	})
+}
+
+// OnUnbound has fn run on this frontend once for every session that is not bound
+// to uid any more: it was unbound, it closed (Session.Ended tells), or an error
+// undid its Bind. The user may have another session by then. OnUnbound must be
+// called before Start.
+func (a *App) OnUnbound(fn session.UnbindHook) error {
+	if a.pool == nil {
+		return errNoSessions
+	}
+	return a.beforeStart(func() error {
+		if fn == nil {
+			return errors.New("OnUnbound(nil): pass a function")
+		}
+		a.pool.OnUnbind(fn)
 		return nil
 	})
 }

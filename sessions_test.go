@@ -3,6 +3,7 @@ package cereus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -48,10 +49,38 @@ func TestOnBoundSeesWhoComesAndWhoGoes(t *testing.T) {
 	}
 }
 
+func TestOnUnboundSeesUnbindsAndEnds(t *testing.T) {
+	t.Parallel()
+	heard := make(chan string, 2)
+	app := standalone(t, server{game: func(app *cereus.App) {
+		desk(t)(app)
+		require.Error(t, app.OnUnbound(nil))
+		require.NoError(t, app.OnUnbound(func(_ context.Context, s *session.Session, uid string) {
+			reason, closed := s.Ended()
+			heard <- fmt.Sprint(uid, " ", closed, " ", reason)
+		}))
+		require.NoError(t, app.OnBound(func(ctx context.Context, s *session.Session, uid string) error {
+			if uid == "mallory" {
+				return errors.New("not you")
+			}
+			return nil
+		}))
+	}})
+	ann := dial(t, app)
+	_, err := ann.RequestRaw(t.Context(), "desk.login", []byte("mallory"))
+	require.Error(t, err)
+	require.Equal(t, "mallory false ", <-heard)
+	ann.mustAsk("desk.login", "ann")
+	_, err = app.Kick(t.Context(), "", "", "ann")
+	require.NoError(t, err)
+	require.Equal(t, "ann true kicked", <-heard)
+}
+
 func TestOnBoundIsForFrontends(t *testing.T) {
 	t.Parallel()
 	app, err := cereus.New(cereus.Backend("room"), cereus.Standalone())
 	require.NoError(t, err)
+	require.ErrorContains(t, app.OnUnbound(func(context.Context, *session.Session, string) {}), "Frontend")
 	require.ErrorContains(t, app.OnBound(func(context.Context, *session.Session, string) error { return nil }), "Frontend")
 }
 

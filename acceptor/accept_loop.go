@@ -68,11 +68,14 @@ func (b backoff) next() backoff {
 	return min(max(2*b, backoff(5*time.Millisecond)), backoff(time.Second))
 }
 
-// passing reports whether an accept may succeed later.
+// passing reports whether an accept may succeed later. Those of the network are
+// of the one connection, and Linux passes them on.
 func passing(err error) bool {
 	for _, e := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
 		syscall.ECONNRESET, syscall.EPROTO, syscall.EPERM, syscall.EINTR, syscall.ETIMEDOUT,
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH,
+		syscall.ENOPROTOOPT, syscall.EOPNOTSUPP,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -78,9 +78,7 @@ func (s *server) finish(c *Conn) {
 	status := CloseStatus{}
 	if v := recover(); v != nil {
 		status.Code = CloseInternal
-		s.options.log.WithFields(map[string]any{
-			"panic": v, "stack": string(debug.Stack()), "remote": c.remote.String(),
-		}).Error("connection handler panicked")
+		s.logPanic(v, c.remote)
 	}
 	_ = c.Close(status)
 	c.in.uncharge()
@@ -88,6 +86,12 @@ func (s *server) finish(c *Conn) {
 	s.options.gate.leave()
 	s.open.Add(-1)
 	s.options.metrics.Closed()
+}
+
+func (s *server) logPanic(v any, remote net.Addr) {
+	s.options.log.WithFields(map[string]any{
+		"panic": v, "stack": string(debug.Stack()), "remote": remote.String(),
+	}).Error("connection handler panicked")
 }
 
 // refuse ends what admit counted.

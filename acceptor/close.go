@@ -2,15 +2,19 @@ package acceptor
 
 // Close ends the connection, from any goroutine and any number of times; only
 // the first call counts. It never waits. Next and WriteAll that are under way
-// return ErrClosed. A WebSocket client is sent status in a close frame if the
-// socket takes it at once and no frame is half written.
+// return ErrClosed. A WebSocket client is sent status in a close frame, or its
+// own code if it closed first, if the socket takes that at once and no frame is
+// half written.
 func (c *Conn) Close(status CloseStatus) error {
 	if c.closed.Swap(true) {
 		return nil
 	}
 	var last []byte
 	if c.frames != nil && c.write.mu.TryLock() {
-		if !c.write.half && !c.write.torn && !c.write.fin && !c.write.farewell.Swap(true) {
+		if code := c.peerCode.Load(); code != 0 {
+			status = CloseStatus{Code: CloseCode(code)}
+		}
+		if !c.write.half && !c.write.torn && !c.write.fin {
 			last = appendCloseFrame(nil, status)
 		}
 		c.write.fin = true
@@ -34,7 +38,7 @@ func (c *Conn) CloseWrite() error {
 	if c.write.fin || c.closed.Load() {
 		return nil
 	}
-	if c.frames != nil && !c.write.half && !c.write.torn && !c.write.farewell.Swap(true) {
+	if c.frames != nil && !c.write.half && !c.write.torn {
 		c.writeControl(appendCloseFrame(nil, CloseStatus{}))
 	}
 	c.write.fin = true

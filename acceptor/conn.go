@@ -38,6 +38,7 @@ type Conn struct {
 	limit       atomic.Int64 // largest body
 	established atomic.Bool
 	closed      atomic.Bool
+	peerCode    atomic.Uint32 // of the close frame that came; 0: none did
 	control     atomic.Pointer[func(frame []byte)]
 
 	read  readDeadlines
@@ -101,12 +102,12 @@ func (c *Conn) Probe() (unread bool, err error) {
 	return c.link.probe()
 }
 
-// OnControl sets who writes the frames with which Next answers WebSocket pings
-// and close frames. hook owns the frame, is called by the goroutine in Next
-// and must not block; it puts the frame between frames that are being written.
-// Without a hook Next writes them itself when the socket takes them at once and no
-// frame is half written, and drops them otherwise. Call it before the first
-// Next; other transports never call it.
+// OnControl sets who writes the frames with which Next answers WebSocket pings.
+// hook owns the frame, is called by the goroutine in Next and must not block;
+// it puts the frame between frames that are being written. Without a hook Next
+// writes them itself when the socket takes them at once and no frame is half
+// written, and drops them otherwise. Call it before the first Next; other
+// transports never call it.
 func (c *Conn) OnControl(hook func(frame []byte)) { c.control.Store(&hook) }
 
 // AppendFrame appends to dst what has to be written to send one packet: the

@@ -8,8 +8,8 @@ import "errors"
 var (
 	// ErrClosed: this side called Close.
 	ErrClosed = errors.New("acceptor: connection closed")
-	// ErrPeerClosed: the peer sent a WebSocket close frame. It was answered, and
-	// the peer reads nothing more.
+	// ErrPeerClosed: the peer sent a WebSocket close frame, which Close answers.
+	// It may still read until then.
 	ErrPeerClosed = errors.New("acceptor: closed by the peer")
 	// ErrBroken: the connection was reset or lost.
 	ErrBroken = errors.New("acceptor: connection broken")

@@ -73,7 +73,7 @@ func (r *forwardedRules) collect(said *string, key, value []byte) {
 
 // client is who speaks through peer, from the values of the header.
 func (r *forwardedRules) client(peer net.Addr, said string) net.Addr {
-	hops := splitQuoted(said, ',')
+	hops := r.hops(said)
 	for i := len(hops) - 1; i >= 0 && r.trusts(peer); i-- {
 		before := r.address(hops[i])
 		if before == nil {
@@ -82,6 +82,14 @@ func (r *forwardedRules) client(peer net.Addr, said string) net.Addr {
 		peer = before
 	}
 	return peer
+}
+
+// hops are what each proxy added. X-Forwarded-For knows no quotes.
+func (r *forwardedRules) hops(said string) []string {
+	if r.header == HeaderXForwardedFor {
+		return strings.Split(said, ",")
+	}
+	return splitQuoted(said, ',')
 }
 
 // address reads one hop, nil when it names no address.
@@ -112,7 +120,9 @@ func parseHop(s string) net.Addr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port()))
 }
 
-// splitQuoted splits at sep outside of quoted strings.
+// splitQuoted splits at sep outside of quoted strings. It returns nothing when a
+// string does not end: a client that begins one could pass off what the proxy
+// appends as a part of its own words.
 func splitQuoted(s string, sep byte) []string {
 	var parts []string
 	start, quoted := 0, false
@@ -126,6 +136,9 @@ func splitQuoted(s string, sep byte) []string {
 			parts = append(parts, s[start:i])
 			start = i + 1
 		}
+	}
+	if quoted {
+		return nil
 	}
 	return append(parts, s[start:])
 }

@@ -46,6 +46,16 @@ func TestS25_ForwardedAddresses(t *testing.T) {
 		{f, "10.0.0.1:1", `for=198.51.100.1, for=unknown`, "10.0.0.1:1"},
 		{f, "10.0.0.1:1", `for=198.51.100.1, for=_hidden`, "10.0.0.1:1"},
 		{f, "10.0.0.1:1", `for=198.51.100.1, by=10.0.0.9`, "10.0.0.1:1"},
+		// What a client writes in front, so that what the proxy appends is taken for a part of it.
+		{x, "10.0.0.1:1", `", 203.0.113.7`, "203.0.113.7:0"},
+		{x, "10.0.0.1:1", `"\, 203.0.113.7`, "203.0.113.7:0"},
+		{f, "10.0.0.1:1", `for=198.51.100.1;x=", for=203.0.113.7`, "10.0.0.1:1"},
+		{f, "10.0.0.1:1", `for=198.51.100.1;x=", for="[2001:db8::1]"`, "10.0.0.1:1"},
+		{f, "10.0.0.1:1", `for=198.51.100.1;x="\, for="[2001:db8::1]"`, "10.0.0.1:1"},
+		{f, "10.0.0.1:1", `for=198.51.100.1;x="\", for=203.0.113.7`, "10.0.0.1:1"},
+		{f, "10.0.0.1:1", `for=203.0.113.7;host="a, for=198.51.100.1"`, "203.0.113.7:0"},
+		{f, "10.0.0.1:1", `for=203.0.113.7;host="a\", for=198.51.100.1"`, "203.0.113.7:0"},
+		{f, "10.0.0.1:1", `for=203.0.113.7;host=";for=198.51.100.1"`, "203.0.113.7:0"},
 	} {
 		peer, err := net.ResolveTCPAddr("tcp", tc.peer)
 		require.NoError(t, err)
@@ -80,20 +90,30 @@ func TestS25_ForwardedOnWebSocket(t *testing.T) {
 	require.Error(t, NewTCP("127.0.0.1:0", WithForwarded(HeaderForwarded, netip.MustParsePrefix("10.0.0.0/8"))).Listen(context.Background()))
 }
 
+// FuzzForwarded: whatever a client writes in front of what a trusted proxy
+// appends, it is known by its own address, or hidden behind the proxy's.
 func FuzzForwarded(f *testing.F) {
-	for _, s := range []string{"203.0.113.7, 10.0.0.2", `for="[2001:db8::1]:47";proto=https`, `for="a\"b`, "", ",;=", "[", "1.2.3.4:99999"} {
-		f.Add(s, true)
-		f.Add(s, false)
+	for _, s := range []string{
+		"203.0.113.7, 10.0.0.2", `for="[2001:db8::1]:47";proto=https`, `for="a\"b`, "", ",;=", "[", "1.2.3.4:99999",
+		`for=198.51.100.1;x="`, `for="198.51.100.1`, `"\`, `for=198.51.100.1, for="_x"`, `;for=198.51.100.1`,
+	} {
+		f.Add(s)
 	}
 	peer := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}
-	f.Fuzz(func(t *testing.T, said string, standard bool) {
-		r := rules(HeaderXForwardedFor, "10.0.0.0/8")
-		if standard {
-			r.header = HeaderForwarded
+	x, fwd := rules(HeaderXForwardedFor, "10.0.0.0/8"), rules(HeaderForwarded, "10.0.0.0/8")
+	f.Fuzz(func(t *testing.T, said string) {
+		for _, r := range []*forwardedRules{x, fwd} { // from the proxy itself
+			ip, ok := ipOf(r.client(peer, said))
+			require.True(t, ok)
+			require.True(t, ip.IsValid() && !ip.Is4In6() && ip.Zone() == "")
 		}
-		got := r.client(peer, said)
-		ip, ok := ipOf(got)
-		require.True(t, ok)
-		require.True(t, ip.IsValid() && !ip.Is4In6() && ip.Zone() == "")
+		require.Equal(t, "203.0.113.7:0", x.client(peer, said+", 203.0.113.7").String())
+		for appended, own := range map[string]string{
+			",for=203.0.113.7":                           "203.0.113.7:0",
+			`, for="[2001:db8::7]:4711"`:                 "[2001:db8::7]:4711",
+			`, proto=https;for="[2001:db8::7]";host="x"`: "[2001:db8::7]:0",
+		} {
+			require.Contains(t, []string{own, peer.String()}, fwd.client(peer, said+appended).String(), appended)
+		}
 	})
 }

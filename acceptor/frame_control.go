@@ -3,12 +3,13 @@ package acceptor
 import (
 	"encoding/binary"
 	"time"
+	"unicode/utf8"
 )
 
 // controlWait is how long a control frame may take on TLS.
 const controlWait = time.Second
 
-// takeControl answers pings and close frames. ErrPeerClosed ends the stream.
+// takeControl answers pings. ErrPeerClosed ends the stream.
 func (c *Conn) takeControl(opcode byte, payload []byte) error {
 	f := c.frames
 	now := time.Now()
@@ -23,26 +24,24 @@ func (c *Conn) takeControl(opcode byte, payload []byte) error {
 		return ErrFlood
 	case opcode == opPing && f.controls <= mostPongs:
 		frame := appendFrameHeader(make([]byte, 0, 2+len(payload)), opPong, len(payload))
-		c.sendControl(append(frame, payload...), false)
+		c.sendPong(append(frame, payload...))
 	}
 	return nil
 }
 
-// takeClose answers a close frame with the same code.
+// takeClose has Close answer a close frame with the same code.
 func (c *Conn) takeClose(payload []byte) error {
-	if len(payload) == 1 {
+	code := CloseNormal
+	switch {
+	case len(payload) == 1:
 		return ErrFrame
-	}
-	status := CloseStatus{}
-	if len(payload) >= 2 {
-		status.Code = CloseCode(binary.BigEndian.Uint16(payload))
-		if !status.Code.sendable() {
+	case len(payload) >= 2:
+		code = CloseCode(binary.BigEndian.Uint16(payload))
+		if !code.sendable() || !utf8.Valid(payload[2:]) {
 			return ErrFrame
 		}
 	}
-	if !c.write.farewell.Swap(true) {
-		c.sendControl(appendCloseFrame(nil, status), true)
-	}
+	c.peerCode.Store(uint32(code))
 	return ErrPeerClosed
 }
 
@@ -57,8 +56,8 @@ func (code CloseCode) sendable() bool {
 	return code != 1004 && code != 1005 && code != 1006
 }
 
-// sendControl gives a frame to the hook, or writes it if that is possible now.
-func (c *Conn) sendControl(frame []byte, fin bool) {
+// sendPong gives a frame to the hook, or writes it if that is possible now.
+func (c *Conn) sendPong(frame []byte) {
 	if hook := c.control.Load(); hook != nil && *hook != nil {
 		(*hook)(frame)
 		return
@@ -71,7 +70,6 @@ func (c *Conn) sendControl(frame []byte, fin bool) {
 		return
 	}
 	c.writeControl(frame)
-	c.write.fin = c.write.fin || fin
 }
 
 // writeControl writes a control frame between frames; write.mu is held. TLS

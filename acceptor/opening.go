@@ -41,7 +41,13 @@ func (o *opening) run(ctx context.Context) (*Conn, Refusal, error) {
 	return c, RefusedStop, err
 }
 
-func (o *opening) steps(ctx context.Context) (Refusal, error) {
+func (o *opening) steps(ctx context.Context) (why Refusal, err error) {
+	defer func() {
+		if v := recover(); v != nil { // of a callback in the application's tls.Config
+			o.server.logPanic(v, o.peer())
+			why, err = RefusedTLS, fmt.Errorf("tls handshake: panicked: %v", v)
+		}
+	}()
 	if rules := o.server.options.proxy; rules != nil {
 		if err := o.readProxyHeader(rules); err != nil {
 			return RefusedProxy, err

@@ -56,30 +56,34 @@ func (s *server) listen(bind func() (net.Listener, error)) error {
 	if s.faults != nil {
 		return s.faults
 	}
-	if err := s.prepareTLS(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	claimed := !s.listened && !s.closed
-	s.listened = true
-	s.mu.Unlock()
-	if !claimed {
+	if !s.claim() {
 		return ErrListened
 	}
-	l, err := bind()
-	if err != nil {
-		s.mu.Lock()
-		s.listened = false
-		s.mu.Unlock()
-		return err
+	err := s.prepareTLS()
+	var l net.Listener
+	if err == nil {
+		l, err = bind()
 	}
-	return s.install(l)
+	return s.install(l, err)
 }
 
-func (s *server) install(l net.Listener) error {
+func (s *server) claim() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	claimed := !s.listened && !s.closed
+	s.listened = true
+	return claimed
+}
+
+// install ends what claim began; after an error Listen may be tried again.
+func (s *server) install(l net.Listener, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil:
+		s.listened = false
+		return err
+	case s.closed:
 		_ = l.Close()
 		return ErrListened
 	}

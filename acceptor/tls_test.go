@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,4 +140,39 @@ func (d *dribble) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// TestTLSCallbackPanics: a callback of the user's tls.Config ends one handshake,
+// not the server.
+func TestTLSCallbackPanics(t *testing.T) {
+	t.Parallel()
+	config, client := tlsConfigs(t)
+	certificates := config.Certificates
+	config.Certificates = nil
+	var calls atomic.Int64
+	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if calls.Add(1) == 1 {
+			panic("oops")
+		}
+		return &certificates[0], nil
+	}
+	counts := &tally{}
+	a := NewTCP("127.0.0.1:0", WithTLS(config), WithMetrics(counts))
+	address := serve(t, a, func(*Conn) {})
+	require.Error(t, tls.Client(dialTCP(t, address), client).Handshake())
+	require.Eventually(t, func() bool { return counts.refusals(RefusedTLS) == 1 }, patience, time.Millisecond)
+	require.NoError(t, tls.Client(dialTCP(t, address), client).Handshake())
+	require.Eventually(t, func() bool { return a.Connections() == 0 }, patience, time.Millisecond)
+}
+
+// TestListenTwiceChangesNothing: not even the TLS config that is in use.
+func TestListenTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	certPEM, keyPEM := certificate(t, 1)
+	certFile, keyFile := writeFiles(t, t.TempDir(), certPEM, keyPEM)
+	a := NewTCP("127.0.0.1:0", WithTLSFiles(certFile, keyFile))
+	serve(t, a, func(*Conn) {})
+	used := a.tls
+	require.ErrorIs(t, a.Listen(t.Context()), ErrListened)
+	require.Same(t, used, a.tls)
 }

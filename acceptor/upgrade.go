@@ -11,7 +11,10 @@ import (
 	"github.com/gobwas/ws"
 )
 
-const tooLong = "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+const (
+	tooLong   = "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	malformed = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 // upgrade answers the HTTP request that opens a WebSocket: any path, no
 // subprotocol, no extension (wire.md 1.4).
@@ -22,6 +25,10 @@ func (o *opening) upgrade() error {
 	head, rest, err := readRequestHead(stream, b.bytes[:o.server.shared.limits.HTTPHeader])
 	if err != nil {
 		return err
+	}
+	if !unambiguous(head) {
+		_, _ = io.WriteString(stream, malformed)
+		return fmt.Errorf("%w: malformed header", ErrUpgrade)
 	}
 	said := ""
 	u := ws.Upgrader{ReadBufferSize: len(head), OnHeader: o.header(&said)}
@@ -54,6 +61,23 @@ func (o *opening) peer() net.Addr {
 		return o.remote
 	}
 	return o.nc.RemoteAddr()
+}
+
+// unambiguous reports whether everybody who reads a request's headers sees the
+// same ones: no line ends but CRLF, no folded lines, no space around names (RFC
+// 9112 sections 2.2, 5.1 and 5.2). Otherwise a client could write a header that
+// its proxy takes for a part of another one.
+func unambiguous(head []byte) bool {
+	first := true
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(head, []byte("\r\n\r\n")), []byte("\r\n")) {
+		name, _, found := bytes.Cut(line, []byte(":"))
+		named := found && len(name) > 0 && !bytes.ContainsAny(name, " \t")
+		if bytes.ContainsAny(line, "\r\n\x00") || !named && !first {
+			return false
+		}
+		first = false
+	}
+	return true
 }
 
 func upgradeError(err error) error {

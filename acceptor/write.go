@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +15,6 @@ type writeState struct {
 	half bool       // the last frame is not out completely
 	torn bool       // it never will be
 	fin  bool       // nothing follows: close frame or CloseWrite
-
-	farewell atomic.Bool // a close frame was made; there is only one
 }
 
 // TryWrite writes as much of b as fits into the socket right now and never

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"math"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -60,7 +61,7 @@ func parseBinding(serverType string, kv *mvccpb.KeyValue) (*Binding, bool) {
 	if len(kv.Value) > maxBindingValue || json.Unmarshal(kv.Value, &r) != nil {
 		return b, false
 	}
-	if !ValidServerName(r.Server) || r.Nonce == "" || r.Session <= 0 || r.Epoch < 0 {
+	if !ValidServerName(r.Server) || r.Nonce == "" || r.Session <= 0 || r.Epoch < 0 || r.Epoch == math.MaxInt64 {
 		return b, false
 	}
 	if r.Epoch > 0 {

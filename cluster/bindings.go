@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,8 +66,10 @@ type Bindings struct {
 
 	mu      sync.Mutex // guards what follows, and what is in the bindings
 	held    map[string]*binding
-	orphans map[string]orphan // records of sessions that are gone, still to be deleted
+	orphans map[tenure]orphan // records of sessions that are gone, still to be deleted
+	untold  map[string]*news  // what frontends that lost users have not heard, by their runs
 	all     bool              // compare all bindings, not only those without a record
+	sweeps  bool              // orphans are being deleted
 }
 
 // binding is a session of this server and its uid. Its owner is whoever set busy.
@@ -84,7 +87,7 @@ type binding struct {
 
 	busy     chan struct{} // closed when its owner is done; nil when it has none
 	binds    bool          // the owner is Bind, until Bound or Unbind
-	dropped  bool          // not in held any more: the owner deletes the record
+	dropped  bool          // the session is gone: the owner deletes the record
 	put      string        // value that may have been written as its record
 	replaced *Binding      // another server's record that was taken over
 	insisted bool          // another one without a record was told again
@@ -97,6 +100,9 @@ type binding struct {
 // recorded reports whether there may be a record.
 func (e *binding) recorded() bool { return e.rev != 0 || e.put != "" }
 
+// yielded is a rival that an announced bind yielded to.
+const yielded = math.MaxInt64
+
 // order is where the binding stands among the epochs of its user: all up to it
 // are earlier.
 func (e *binding) order() int64 {
@@ -106,21 +112,11 @@ func (e *binding) order() int64 {
 	return e.epoch
 }
 
-// orphan is a record of ours that nobody needs.
-type orphan struct {
-	rev   int64  // of the record; 0: it is known by its value
-	value string // of the record
-	lease clientv3.LeaseID
-}
-
-// ended reports whether the record went with the lease that was before this one.
-func (o orphan) ended(now clientv3.LeaseID) bool { return o.lease != 0 && o.lease != now }
-
 // NewBindings returns one that does nothing before Init.
 func NewBindings(p BindingsParams) *Bindings {
 	b := &Bindings{
 		params: p, log: orDiscard(p.Log), group: lifecycle.NewGroup(context.Background()), wake: make(chan struct{}, 1),
-		held: make(map[string]*binding), orphans: make(map[string]orphan),
+		held: make(map[string]*binding), orphans: make(map[tenure]orphan), untold: make(map[string]*news),
 	}
 	b.records = etcdBatch{group: b.group, kv: func() (clientv3.KV, error) { return p.Discovery.kv() }}
 	if p.Self.Frontend {
@@ -179,7 +175,7 @@ func (b *Bindings) Bind(ctx context.Context, session int64, uid string) error {
 	}
 	err = b.take(uid, e)
 	if err != nil && b.params.OnLoss == PolicyFence {
-		b.log.WithError(err).WithField("session", session).Warn("a bind is refused, etcd cannot be asked")
+		b.log.WithError(err).WithField("session", session).Debug("a bind is refused, etcd cannot be asked")
 		return errFencedOff
 	}
 	if err != nil {
@@ -211,6 +207,10 @@ func (b *Bindings) enter(ctx context.Context, session int64, uid string) (*bindi
 		old := b.held[uid]
 		if old == nil || old.busy == nil {
 			e := &binding{session: session, busy: make(chan struct{}), binds: true, before: old}
+			who := tenure{uid, session}
+			o := b.orphans[who] // when it had the user before: its record is needed again
+			e.rev, e.put = o.rev, o.value
+			delete(b.orphans, who)
 			b.held[uid] = e
 			b.mu.Unlock()
 			return e, nil
@@ -269,7 +269,7 @@ func (b *Bindings) Bound(session int64, uid string) error {
 		b.end(session)
 		return ErrBoundElsewhere
 	}
-	if unrecorded {
+	if _, err := b.params.Discovery.lease(); unrecorded && err == nil { // else a gap is told with the lease
 		signal(b.wake)
 	}
 	return nil
@@ -279,16 +279,16 @@ func (b *Bindings) Bound(session int64, uid string) error {
 // another frontend meanwhile; it is not held then.
 func (b *Bindings) releaseLocked(uid string, e *binding) (lost bool) {
 	close(e.busy)
-	e.busy, e.binds, e.replaced = nil, false, nil
-	lost = e.rival > e.order()
-	e.rival = 0
-	if lost {
-		delete(b.held, uid)
-		if e.epoch == 0 && e.recorded() {
-			b.forgetLocked(uid, e)
-		}
+	rival := e.rival
+	e.busy, e.binds, e.replaced, e.rival = nil, false, nil, 0
+	if rival <= e.order() || e.order() == 0 && rival != yielded { // without either, it is the younger
+		return false
 	}
-	return lost
+	delete(b.held, uid)
+	if e.epoch == 0 || rival == yielded { // else the record is the rival's
+		b.forgetLocked(uid, e)
+	}
+	return true
 }
 
 // Unbind gives the user of the session up, also in the middle of its Bind.
@@ -301,39 +301,37 @@ func (b *Bindings) Unbind(session int64, uid string) {
 	case e.session == session:
 		b.dropLocked(uid, e)
 	case e.before != nil && e.before.session == session:
-		e.before = nil // its record is the next one's by now
+		if e.epoch == 0 { // else its record is the next one's by now
+			b.forgetLocked(uid, e.before)
+		}
+		e.before = nil
 	}
 }
 
-// dropLocked takes e out of held, or puts the session back that it was to
-// follow, and deletes its record.
+// dropLocked takes e out of held, and deletes its record or puts the session
+// back that it was to follow.
 func (b *Bindings) dropLocked(uid string, e *binding) {
-	delete(b.held, uid)
-	if old := e.before; old != nil {
-		b.restoreLocked(uid, old, e)
-	}
 	if e.busy != nil && !e.binds {
-		e.dropped = true
+		e.dropped = true // the next one of the user waits for the owner
 		return
 	}
 	if e.busy != nil {
 		close(e.busy)
 		e.busy = nil
 	}
-	if e.recorded() && e.before == nil {
+	delete(b.held, uid)
+	if old := e.before; old == nil || !b.restoreLocked(uid, old, e) {
 		b.forgetLocked(uid, e)
 	}
 }
 
-// restoreLocked puts the session back that e was to follow, unless another
-// server's bind came in between.
-func (b *Bindings) restoreLocked(uid string, old, e *binding) {
+// restoreLocked puts the session back that e was to follow. When another
+// server's bind came in between, that session ends, too, and false is returned.
+func (b *Bindings) restoreLocked(uid string, old, e *binding) bool {
 	if e.rival > max(old.epoch, e.epoch) || e.passed && e.epoch == 0 {
 		b.end(old.session)
-		if e.rival == 0 && old.recorded() {
-			b.forgetLocked(uid, old)
-		}
-		return
+		b.forgetLocked(uid, old)
+		return false
 	}
 	b.held[uid] = old
 	if e.recorded() {
@@ -341,18 +339,25 @@ func (b *Bindings) restoreLocked(uid string, old, e *binding) {
 		old.adrift = true
 		signal(b.wake)
 	}
+	return true
 }
 
-// forgetLocked deletes the record of e if it is still there.
+// forgetLocked deletes what there may be of the record of e, which nobody needs.
 func (b *Bindings) forgetLocked(uid string, e *binding) {
+	if !e.recorded() {
+		return
+	}
 	o := orphan{rev: e.rev, value: e.put, lease: e.lease}
+	if e.put != "" {
+		o.lease = 0 // it was not said on which
+	}
 	lease, err := b.params.Discovery.lease()
 	if err == nil && o.ended(lease) {
 		return
 	}
-	b.orphans[uid] = o
-	if err == nil && !b.away.Load() {
-		b.deleteOrphan(uid, o)
+	b.orphans[tenure{uid, e.session}] = o
+	if err == nil {
+		b.sweepLocked()
 	}
 }
 

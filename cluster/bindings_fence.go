@@ -30,6 +30,13 @@ func (b *Bindings) fence(uid string, e *binding) error {
 	for range maxFenceTries {
 		f.writes = errLease == nil && (e.rev == 0 || e.rev != seen || e.lease != lease)
 		r := b.records.do(key, f.transaction(key, seen))
+		if f.writes && r.unwritten() {
+			f.unwritten()
+		}
+		if errors.Is(r.err, rpctypes.ErrLeaseNotFound) {
+			errLease = ErrNotRegistered // and that is not known here yet: only look
+			continue
+		}
 		if err := f.answered(r); err != nil {
 			return err
 		}
@@ -58,6 +65,7 @@ type fencing struct {
 	lease  clientv3.LeaseID
 	record *Binding // to be written
 	writes bool     // not only looks
+	put    string   // binding.put before the last transaction
 	before *Binding // another server's, that is taken over
 }
 
@@ -69,24 +77,26 @@ func (f *fencing) transaction(key string, seen int64) clientv3.Op {
 		value := f.record.value()
 		write = append(write, clientv3.OpPut(key, value, clientv3.WithLease(f.lease)))
 		f.b.mu.Lock()
-		f.e.put = value
-		if o, ok := f.b.orphans[f.uid]; ok && o.value == value {
-			delete(f.b.orphans, f.uid)
-		}
+		f.put, f.e.put = f.e.put, value
 		f.b.mu.Unlock()
 	}
 	unchanged := clientv3.Compare(clientv3.ModRevision(key), "=", seen)
 	return clientv3.OpTxn([]clientv3.Cmp{unchanged}, write, []clientv3.Op{clientv3.OpGet(key)})
 }
 
+// unwritten takes the last transaction back.
+func (f *fencing) unwritten() {
+	f.b.mu.Lock()
+	defer f.b.mu.Unlock()
+	f.e.put = f.put
+}
+
 // answered notes whether etcd answered.
 func (f *fencing) answered(r batchResult) error {
 	b := f.b
 	if r.err != nil {
-		if !errors.Is(r.err, rpctypes.ErrLeaseNotFound) {
-			b.away.Store(true)
-			signal(b.wake)
-		}
+		b.away.Store(true)
+		signal(b.wake)
 		return r.err
 	}
 	b.away.Store(false)
@@ -165,6 +175,6 @@ func (b *Bindings) earlier(uid string, held *Binding, e *binding) error {
 		return errLost
 	}
 	// The record was made while etcd could not be asked here, before or after this
-	// bind: in the first case its owner heard of this one and gave the user up.
-	return b.givenUp(uid, held)
+	// bind: its owner can tell.
+	return b.givenUp(uid, held, e)
 }

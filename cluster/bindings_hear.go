@@ -2,38 +2,34 @@ package cluster
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
-	"github.com/cereus-game/cereus/errs"
 )
 
-// Heard is told of a bind that another server announces, or of a question, and
+// Heard is told of a bind on another server, be it announced or asked about, and
 // reports whether the user is, as far as is known by now, bound here
 // nevertheless. When it was bound here earlier, the session ends.
 func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
+	if m.GetFid() == b.params.Self.ID {
+		return true
+	}
 	b.mu.Lock()
 	e := b.held[m.GetUid()]
-	if e == nil || m.GetSession() != 0 { // a question
-		holds = e != nil && e.session == m.GetSession()
+	if e == nil || e.dropped {
 		b.mu.Unlock()
-		return holds
-	}
-	if m.GetFid() == b.params.Self.ID {
-		b.mu.Unlock()
-		return true
+		return false
 	}
 	v := b.judgeLocked(e, m)
 	ends := v == yields && !e.binds
 	switch {
 	case ends:
-		if m.GetEpoch() > 0 {
+		if m.GetEpoch() > 0 && e.busy == nil {
 			e.rev, e.put = 0, "" // the record is the other's
 		}
 		b.dropLocked(m.GetUid(), e)
 	case v == yields:
-		e.rival = math.MaxInt64 // Bound finds it
+		e.rival = yielded // Bound finds it
 	}
 	b.mu.Unlock()
 	if ends {
@@ -69,15 +65,14 @@ const (
 // server with the higher id, so that not both yield. In doubt neither does: the
 // records decide when etcd answers again.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
-	if m.GetEpoch() > 0 {
+	switch {
+	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session && m.GetEpoch() > e.epoch:
+		return yields // its record was written, though nobody said so here
+	case m.GetEpoch() > 0:
 		if r, ok := e.judgeRecord(m.GetEpoch()); ok {
 			return r
 		}
-	}
-	switch {
-	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session:
-		return yields // its record was written, though nobody said so here
-	case m.GetEpoch() == 0 && m.GetBase() > 0 && e.epoch > 0:
+	case m.GetBase() > 0 && e.epoch > 0:
 		return laterOf(m.GetBase() >= e.epoch)
 	case e.at.IsZero(): // it will be announced after the other
 		e.passed = true
@@ -99,8 +94,8 @@ func (e *binding) judgeRecord(epoch int64) (ruling, bool) {
 	switch {
 	case epoch <= e.order():
 		return stays, true
-	case e.busy != nil:
-		e.rival = max(e.rival, epoch)
+	case e.at.IsZero() || e.busy != nil && e.order() > 0:
+		e.rival = max(e.rival, epoch) // its owner will know
 		return stays, true
 	}
 	return yields, e.order() > 0
@@ -111,38 +106,4 @@ func laterOf(other bool) ruling {
 		return yields
 	}
 	return stays
-}
-
-// tell lets the frontend that had the user before know, until it has heard it or
-// is gone. One that lost its lease meanwhile compares its sessions itself.
-func (b *Bindings) tell(before *Binding, m *clusterpb.BindMsg) {
-	b.group.Go("bindings tell", func(ctx context.Context) {
-		wait := newBackoff(firstTell, lastTell)
-		for {
-			to, ok := b.params.Discovery.Server(before.ServerID)
-			if !ok || to.Nonce != before.Nonce {
-				return
-			}
-			_, err := b.ask(ctx, to, m)
-			if err == nil || errs.CodeOf(err) == errs.CodeNotFound || !present(to) && IsGone(err) {
-				return
-			}
-			if !pause(ctx, wait.NextBackOff()) {
-				return
-			}
-		}
-	})
-}
-
-// How long one attempt to tell takes, and the pauses between them.
-const (
-	tellTimeout = time.Second
-	firstTell   = 20 * time.Millisecond
-	lastTell    = 300 * time.Millisecond
-)
-
-func (b *Bindings) ask(ctx context.Context, to *Server, m *clusterpb.BindMsg) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
-	return b.params.Ask(ctx, to, m)
 }

@@ -3,13 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
 const (
@@ -55,7 +52,7 @@ func (b *Bindings) mend(ctx context.Context) error {
 	}
 	err := b.probe(ctx)
 	if err == nil {
-		b.clearOrphans()
+		b.sweepAgain()
 		err = b.mendAll(ctx, uids)
 	}
 	if err != nil && all {
@@ -138,12 +135,13 @@ func (b *Bindings) mendOne(uid string) error {
 func (b *Bindings) settle(uid string, e *binding, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e.dropped {
+	switch {
+	case e.dropped:
 		close(e.busy)
+		delete(b.held, uid)
 		b.forgetLocked(uid, e)
 		return false
-	}
-	if errors.Is(err, errLost) {
+	case errors.Is(err, errLost):
 		close(e.busy)
 		delete(b.held, uid)
 		return true
@@ -175,60 +173,17 @@ func (b *Bindings) announceAgain(uid string, e *binding) error {
 	return nil
 }
 
-// givenUp asks the frontend that a record names whether it still has the user:
-// errLost when it has. Another error is to be asked again.
-func (b *Bindings) givenUp(uid string, held *Binding) error {
+// givenUp asks the frontend that a record names whether it gives the user up for
+// e, which it may not have heard of: errLost when it does not. It is that frontend
+// which decides, so that not both give up. Another error is to be asked again.
+func (b *Bindings) givenUp(uid string, held *Binding, e *binding) error {
 	owner, ok := b.params.Discovery.Server(held.ServerID)
 	if !ok || !present(owner) || owner.Nonce != held.Nonce {
 		return nil
 	}
-	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Session: held.Session}
-	holds, err := b.ask(b.group.Context(), owner, m)
+	holds, err := b.ask(b.group.Context(), owner, b.message(uid, e))
 	if err == nil && holds {
 		return errLost
 	}
 	return err
-}
-
-func (b *Bindings) hasOrphans() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.orphans) > 0
-}
-
-// clearOrphans tries again to delete what could not be.
-func (b *Bindings) clearOrphans() {
-	b.mu.Lock()
-	if lease, err := b.params.Discovery.lease(); err == nil {
-		maps.DeleteFunc(b.orphans, func(_ string, o orphan) bool { return o.ended(lease) })
-	}
-	orphans := maps.Clone(b.orphans)
-	b.mu.Unlock()
-	for uid, o := range orphans {
-		b.deleteOrphan(uid, o)
-	}
-}
-
-// deleteOrphan deletes a record if it is still the one that is meant. It does
-// not wait.
-func (b *Bindings) deleteOrphan(uid string, o orphan) {
-	key := bindingKey(b.params.Self.Type, uid)
-	ours := clientv3.Compare(clientv3.ModRevision(key), "=", o.rev)
-	if o.rev == 0 {
-		ours = clientv3.Compare(clientv3.Value(key), "=", o.value)
-	}
-	op := clientv3.OpTxn([]clientv3.Cmp{ours}, []clientv3.Op{clientv3.OpDelete(key)}, nil)
-	b.records.submit(key, op, func(r batchResult) {
-		if r.err != nil {
-			b.away.Store(true)
-			signal(b.wake)
-			return
-		}
-		b.note(r.revision)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.orphans[uid] == o {
-			delete(b.orphans, uid)
-		}
-	})
 }

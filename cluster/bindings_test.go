@@ -233,7 +233,8 @@ func TestBindings_Nonsense(t *testing.T) {
 	t.Parallel()
 	v := newVillage(t, 1)
 	raw := rawClient(t, v.etcd)
-	for i, value := range []string{"", "null", "gate-0", `{"server":"a/b","nonce":"n","session":1}`, strings.Repeat("x", 1<<20)} {
+	for i, value := range []string{"", "null", "gate-0", `{"server":"a/b","nonce":"n","session":1}`,
+		`{"server":"gate-0","nonce":"n","session":1,"epoch":9223372036854775807}`, strings.Repeat("x", 1<<20)} {
 		uid := fmt.Sprint("u", i)
 		_, err := raw.Put(testContext(t), "t/x/bindings/gate/"+uid, value)
 		require.NoError(t, err)
@@ -269,20 +270,46 @@ func TestJudge(t *testing.T) {
 		m    *clusterpb.BindMsg
 		want ruling
 	}{
-		"later record":                 {binding{epoch: 5}, &clusterpb.BindMsg{Epoch: 6}, yields},
-		"earlier record":               {binding{epoch: 7}, &clusterpb.BindMsg{Epoch: 6}, stays},
+		"later record":                 {binding{epoch: 5, at: long}, &clusterpb.BindMsg{Epoch: 6}, yields},
+		"earlier record":               {binding{epoch: 7, at: long}, &clusterpb.BindMsg{Epoch: 6}, stays},
 		"record after a look":          {binding{base: 5, looked: true, at: long}, &clusterpb.BindMsg{Epoch: 6}, yields},
 		"record before a look":         {binding{base: 7, looked: true, at: long}, &clusterpb.BindMsg{Epoch: 6}, stays},
-		"look after the record":        {binding{epoch: 5}, &clusterpb.BindMsg{Base: 6}, yields},
-		"look before the record":       {binding{epoch: 7}, &clusterpb.BindMsg{Base: 6}, stays},
+		"look after the record":        {binding{epoch: 5, at: long}, &clusterpb.BindMsg{Base: 6}, yields},
+		"look before the record":       {binding{epoch: 7, at: long}, &clusterpb.BindMsg{Base: 6}, stays},
 		"blind against a record":       {binding{epoch: 7, at: long}, &clusterpb.BindMsg{Fid: "a"}, yields},
 		"blind at the same time, low":  {binding{epoch: 7, at: time.Now()}, &clusterpb.BindMsg{Fid: "a"}, insists},
 		"blind at the same time, high": {binding{epoch: 7, at: time.Now()}, &clusterpb.BindMsg{Fid: "z"}, yields},
 		"blind before mine":            {binding{binds: true, busy: make(chan struct{})}, &clusterpb.BindMsg{Fid: "z"}, stays},
-		"my record was replaced":       {binding{session: 3, at: time.Now()}, &clusterpb.BindMsg{Fid: "a", Epoch: 6, ReplacedNonce: "n", ReplacedSession: 3}, yields},
+		"a record, blind and at it":    {binding{busy: make(chan struct{}), at: time.Now()}, &clusterpb.BindMsg{Fid: "a", Epoch: 6}, insists},
+		"a record before mine, blind":  {binding{busy: make(chan struct{}), binds: true}, &clusterpb.BindMsg{Fid: "z", Epoch: 6}, stays},
+		"my record was replaced, though I know of none": {binding{session: 3, base: 5, looked: true, busy: make(chan struct{}), at: long},
+			&clusterpb.BindMsg{Fid: "a", Epoch: 6, ReplacedNonce: "n", ReplacedSession: 3}, yields},
+		"my record was replaced": {binding{session: 3, at: time.Now()}, &clusterpb.BindMsg{Fid: "a", Epoch: 6, ReplacedNonce: "n", ReplacedSession: 3}, yields},
 	} {
 		b := &Bindings{params: BindingsParams{Self: &Server{ID: "m", Nonce: "n"}}}
 		require.Equal(t, c.want, b.judgeLocked(&c.mine, c.m), name)
+	}
+}
+
+// TestRelease is which announcements that came during a bind it has lost against.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mine binding
+		lost bool
+	}{
+		"nobody":                      {binding{epoch: 5}, false},
+		"later record":                {binding{epoch: 5, rival: 6}, true},
+		"earlier record":              {binding{epoch: 7, rival: 6}, false},
+		"record before a look":        {binding{base: 7, looked: true, rival: 6}, false},
+		"record after a look":         {binding{base: 5, looked: true, rival: 6}, true},
+		"record before a blind bind":  {binding{rival: 6}, false},
+		"a blind one that is younger": {binding{rival: yielded}, true},
+	} {
+		c.mine.busy = make(chan struct{})
+		b := &Bindings{held: map[string]*binding{"u": &c.mine}}
+		require.Equal(t, c.lost, b.releaseLocked("u", &c.mine), name)
+		require.Equal(t, c.lost, len(b.held) == 0, name)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/cereus-game/cereus/internal/lifecycle"
@@ -48,12 +49,17 @@ type batchCall struct {
 	done  func(batchResult) // called once; must not block
 }
 
-// batchResult is what became of a batchCall. After an error other than errUnsent
-// it may have been carried out.
+// batchResult is what became of a batchCall. After an error it may have been
+// carried out, unless unwritten.
 type batchResult struct {
 	txn      *pb.TxnResponse
 	revision int64
 	err      error
+}
+
+// unwritten reports whether the transaction certainly wrote nothing.
+func (r batchResult) unwritten() bool {
+	return r.err == nil && !r.txn.Succeeded || errors.Is(r.err, errUnsent) || errors.Is(r.err, rpctypes.ErrLeaseNotFound)
 }
 
 // do carries out one transaction on key and waits for it, two batchTimeouts at most.
@@ -144,6 +150,12 @@ func (b *etcdBatch) commit(ctx context.Context, batch []*batchCall) {
 		ops[i] = c.op
 	}
 	resp, err := kv.Txn(ctx).Then(ops...).Commit()
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) && len(batch) > 1 {
+		for i := range batch { // one of them has it: etcd did nothing
+			b.commit(ctx, batch[i:i+1])
+		}
+		return
+	}
 	if err != nil {
 		finish(batch, batchResult{err: err})
 		return

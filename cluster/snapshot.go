@@ -14,7 +14,7 @@ const idShards = 256
 type idIndex [idShards]map[string]*Server
 
 // Snapshot is the cluster at one moment. It is immutable; the zero Snapshot is
-// empty. The exported methods neither lock nor allocate.
+// empty. The exported methods do not lock, and none but Suspects allocates.
 type Snapshot struct {
 	seed    maphash.Seed
 	byID    *idIndex              // whoever Server(id) answers with, those gone included
@@ -55,6 +55,23 @@ func (s *Snapshot) ServersByType(serverType string) []*Server { return s.byType[
 // Types is the types of the servers present, sorted. The slice is shared: do not
 // change it.
 func (s *Snapshot) Types() []string { return s.types }
+
+// Suspects is every server of a type that is gone without a word and not
+// forgotten yet, in no order: it has crashed, or only lost its registration.
+func (s *Snapshot) Suspects(serverType string) []*Server {
+	if s.byID == nil {
+		return nil
+	}
+	var suspects []*Server
+	for _, shard := range s.byID {
+		for _, known := range shard {
+			if known.Type == serverType && known.gone && known.State == StateSuspect {
+				suspects = append(suspects, known)
+			}
+		}
+	}
+	return suspects
+}
 
 // Leader is the leader of a type, if it has one.
 func (s *Snapshot) Leader(serverType string) (Leader, bool) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -379,6 +380,85 @@ func TestLimit(t *testing.T) {
 	} {
 		_, err := limits(c.component, c.opts...)
 		require.ErrorContains(t, err, text)
+	}
+}
+
+type empties struct{}
+
+func (empties) Echo(_ context.Context, body []byte) ([]byte, error) { return body, nil }
+
+func TestAnEmptyBodyIsNotNil(t *testing.T) {
+	t.Parallel()
+	table := component.NewTable()
+	require.NoError(t, table.Register(swift{}, component.WithName("listed")))
+	require.NoError(t, table.Register(empties{}, component.WithName("found")))
+	one, _ := table.Handler("listed.one")
+	far, _ := table.Remote("listed.far")
+	echo, _ := table.Handler("found.Echo")
+	for _, m := range []*component.Method{one, far, echo} {
+		for _, body := range [][]byte{nil, {}} {
+			arg, err := m.Decode(body, serializer.JSON())
+			require.NoError(t, err)
+			reply, err := m.Call(t.Context(), arg)
+			require.NoError(t, err)
+			require.Equal(t, []byte{}, reply)
+			reply, err = m.CallRaw(t.Context(), body)
+			require.NoError(t, err)
+			require.Equal(t, []byte{}, reply)
+		}
+	}
+}
+
+// swift is a component with two handlers and a remote.
+type swift struct{ opts []component.RouteOption }
+
+func (s swift) Routes(r *component.Routes) {
+	echo := func(_ context.Context, b []byte) ([]byte, error) { return b, nil }
+	component.HandleRaw(r, "one", echo, s.opts...)
+	component.HandleRaw(r, "two", echo)
+	component.RemoteRaw(r, "far", echo)
+}
+
+// afar is a component with a remote only.
+type afar struct{ opts []component.RouteOption }
+
+func (a afar) Routes(r *component.Routes) {
+	component.RemoteRaw(r, "far", func(_ context.Context, b []byte) ([]byte, error) { return b, nil }, a.opts...)
+}
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		opts  []component.Option
+		route []component.RouteOption
+		want  []int
+	}{
+		{nil, nil, []int{0, 0}},
+		{[]component.Option{component.WithRate(3, time.Second)}, nil, []int{3, 3}},
+		{[]component.Option{component.WithRate(3, time.Second, "two")}, nil, []int{0, 3}},
+		{[]component.Option{component.WithRate(3, time.Second), component.WithRate(0, 0, "one")}, nil, []int{0, 3}},
+		{nil, []component.RouteOption{component.WithRate(2, time.Second)}, []int{2, 0}},
+	} {
+		table := component.NewTable()
+		require.NoError(t, table.Register(swift{c.route}, append(c.opts, component.WithName("s"))...))
+		one, _ := table.Handler("s.one")
+		two, _ := table.Handler("s.two")
+		far, _ := table.Remote("s.far")
+		require.Equal(t, c.want, []int{one.Rate.N, two.Rate.N})
+		require.Zero(t, far.Rate)
+	}
+	for text, c := range map[string]struct {
+		component any
+		opts      []component.Option
+	}{
+		`"one": WithRate is given -1 per 1s; neither may be negative`: {swift{}, []component.Option{component.WithRate(-1, time.Second, "one")}},
+		`"far": WithRate is for handlers, and this is a remote`:       {swift{}, []component.Option{component.WithRate(1, time.Second, "far")}},
+		`WithRate names "nobody"; the methods are one, two, far`:      {swift{}, []component.Option{component.WithRate(1, time.Second, "nobody")}},
+		`WithRate is for handlers, and the component has none`:        {afar{}, []component.Option{component.WithRate(1, time.Second)}},
+		`"far": WithRate is for handlers`:                             {afar{[]component.RouteOption{component.WithRate(1, time.Second)}}, nil},
+		`"one": WithRate takes no names on a single route`:            {swift{[]component.RouteOption{component.WithRate(1, time.Second, "one")}}, nil},
+	} {
+		require.ErrorContains(t, component.NewTable().Register(c.component, c.opts...), text)
 	}
 }
 

@@ -74,8 +74,8 @@ const (
 func (m *Method) Short() string { return m.Service + "." + m.Name }
 
 // Decode makes the method's argument out of a message body: nil when the
-// method takes none (the body is ignored), data itself when it takes bytes,
-// otherwise a fresh *T. Handlers use s; remotes use protobuf for protobuf
+// method takes none (the body is ignored), data itself, though never nil, when
+// it takes bytes, otherwise a fresh *T. Handlers use s; remotes use protobuf for protobuf
 // messages and s for other types. A body that does not decode is
 // [errs.CodeBadRequest] with the serializer's text. A panic of a type's own
 // unmarshalling passes through.
@@ -84,7 +84,7 @@ func (m *Method) Decode(data []byte, s serializer.Serializer) (arg any, err erro
 	case argNone:
 		return nil, nil
 	case argRaw:
-		return data, nil
+		return present(data), nil
 	case argTyped, argProto:
 	}
 	arg = m.newArg()

@@ -25,6 +25,7 @@ type options struct {
 type chooser interface {
 	RouteOption
 	title() string
+	audience() string     // what it is for
 	names() []string      // empty: every method that it suits
 	suits(m *Method) bool // concerns m when it names none
 }
@@ -71,6 +72,7 @@ func (c Concurrency) applyRoute(m *Method) error {
 }
 
 func (Concurrency) title() string        { return "WithConcurrent" }
+func (Concurrency) audience() string     { return "methods" }
 func (c Concurrency) names() []string    { return c.methods }
 func (Concurrency) suits(_ *Method) bool { return true }
 
@@ -107,5 +109,6 @@ func (l Limitation) applyRoute(m *Method) error {
 }
 
 func (Limitation) title() string        { return "WithLimit" }
+func (Limitation) audience() string     { return "remotes" }
 func (l Limitation) names() []string    { return l.methods }
 func (Limitation) suits(m *Method) bool { return m.as == asRemotes }

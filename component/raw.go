@@ -33,7 +33,7 @@ func (m *Method) Raw() bool { return m.raw != nil }
 // CallRaw is Decode, Call and Encode in one for a method that is Raw, where no
 // middleware looks at argument and reply.
 func (m *Method) CallRaw(ctx context.Context, body []byte) ([]byte, error) {
-	reply, err := m.raw(ctx, body)
+	reply, err := m.raw(ctx, present(body))
 	switch {
 	case err != nil:
 		return nil, err
@@ -41,6 +41,15 @@ func (m *Method) CallRaw(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, errs.ErrNilReply
 	}
 	return reply, nil
+}
+
+// present is data, where no bytes are not nil: a handler that returns what it
+// was given must not thereby return nothing.
+func present(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
 }
 
 func rawNotifyMethod(name string, fn func(context.Context, []byte), as role) *Method {

@@ -183,7 +183,7 @@ func choose(methods []*Method, options []chooser) error {
 			}
 		}
 		if len(o.names()) == 0 && len(methods) > 0 && !slices.ContainsFunc(methods, o.suits) {
-			faults = append(faults, fmt.Errorf("%s is for remotes, and the component has none", o.title()))
+			faults = append(faults, fmt.Errorf("%s is for %s, and the component has none", o.title(), o.audience()))
 		}
 	}
 	return errors.Join(faults...)

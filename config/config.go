@@ -112,7 +112,7 @@ type Proxies struct {
 // Conn is what one client connection may do.
 type Conn struct {
 	HandshakeTimeout time.Duration `key:"handshaketimeout" default:"5s" validate:"gte=1ms,lte=24h" doc:"deadline for TLS handshake and WebSocket upgrade together, and then for the handshake of the game"`
-	Mailbox          int           `key:"mailbox" default:"64" validate:"gte=1" doc:"messages of a session that wait for their handler; beyond them its connection is not read"`
+	Mailbox          int           `key:"mailbox" default:"64" validate:"gte=1" doc:"messages of a session that wait for their handler; beyond them, or 1 MiB of data, its connection is not read"`
 	Limits           Limits        `key:"limits"`
 	RateLimiting     RateLimiting  `key:"ratelimiting"`
 }

@@ -32,6 +32,7 @@ const (
 	groupTickMs     = 50
 	groupElectionMs = 500
 	etcdQuota       = 512 << 20
+	bcryptCost      = 4 // the least: a password is no secret here, and a login must not take a slow machine seconds
 )
 
 // etcdGroup is the etcd of a cluster: one node, or a Raft group of them.
@@ -275,6 +276,7 @@ func (g *etcdGroup) config(n *etcdNode) *embed.Config {
 		cfg.QuotaBackendBytes = etcdQuota
 	}
 	cfg.AuthTokenTTL = uint(g.settings.etcdTokenTTL / time.Second)
+	cfg.BcryptCost = bcryptCost
 	cfg.EnableGRPCGateway = false
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(g.log)
 	return cfg

@@ -42,7 +42,7 @@ func inEtcd(client *clientv3.Client) freshStore {
 	return func(_ testing.TB, self group.Holder) group.Store {
 		return group.NewEtcdStore(group.EtcdParams{
 			Client: client, Prefix: fmt.Sprintf("contract-%d/", n.Add(1)), TransactionTimeout: 30 * time.Second,
-			Self: self, TTL: 5 * time.Second,
+			Self: self, TTL: 30 * time.Second,
 		}).WithPage(40)
 	}
 }

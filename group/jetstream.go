@@ -121,7 +121,7 @@ func (j *JetStreamStore) open(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.js, j.stream, j.bucket = js, stream, kv
+	j.js, j.stream, j.bucket, j.made = js, stream, kv, stream.CachedInfo().Created
 	return nil
 }
 

@@ -18,10 +18,12 @@ type jetStreamRun struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	bucket jetstream.KeyValue
+	made   time.Time        // when the bucket was made
 	work   *lifecycle.Group // nil until started
 	view   *jetStreamView
 
-	buried chan Holder // whose keys this store ended
+	anew   chan struct{} // the bucket is gone, or another; room for one
+	buried chan Holder   // whose keys this store ended
 	doubts doubts
 }
 
@@ -33,7 +35,7 @@ func (j *JetStreamStore) Start(ctx context.Context, sink Sink) error {
 		return errors.New("group: the JetStream store was started before: make another")
 	}
 	work := lifecycle.NewGroup(context.WithoutCancel(ctx))
-	j.doubts, j.buried = newDoubts(), make(chan Holder)
+	j.doubts, j.buried, j.anew = newDoubts(), make(chan Holder), make(chan struct{}, 1)
 	j.work, j.view = work, newJetStreamView(j.params.Self, sink)
 	j.view.doubt = j.doubt
 	j.mu.Unlock()
@@ -87,10 +89,29 @@ func (j *JetStreamStore) stayAlive(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, wait)
 		wait = j.params.TTL / 3
-		if err := j.renew(ctx); err != nil {
+		err := j.renew(ctx)
+		if err != nil {
 			wait = min(wait, lastPause)
 		}
+		if (err == nil || errors.Is(err, jetstream.ErrNoStreamResponse)) && !j.isSame(ctx) {
+			signal(j.anew)
+		}
 	}
+}
+
+// isSame reports whether the bucket is the one that was opened, as far as NATS
+// tells. Who follows one that was deleted would hear nothing of the next.
+func (j *JetStreamStore) isSame(ctx context.Context) bool {
+	ctx, cancel := j.bounded(ctx)
+	defer cancel()
+	j.mu.Lock()
+	stream, made := j.stream, j.made
+	j.mu.Unlock()
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return !errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return info.Created.Equal(made)
 }
 
 // follow keeps the view equal to the bucket until ctx ends.
@@ -118,7 +139,7 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 	if err != nil {
 		return
 	}
-	defer func() { _ = watcher.Stop() }()
+	defer endWatch(watcher)
 	j.view.begin()
 	tick := time.NewTicker(overdueTick)
 	defer tick.Stop()
@@ -134,12 +155,23 @@ func (j *JetStreamStore) watch(ctx context.Context, back <-chan nats.Status) {
 			return
 		case <-back:
 			return
+		case <-j.anew:
+			return
 		case entry, ok := <-watcher.Updates():
 			if !ok {
 				return
 			}
 			j.view.apply(entry)
 		}
+	}
+}
+
+// endWatch also takes what the watcher still has: it would wait for a reader for
+// ever.
+func endWatch(w jetstream.KeyWatcher) {
+	_ = w.Stop()
+	for range w.Updates() {
+		continue
 	}
 }
 

@@ -44,7 +44,7 @@ func inJetStream(nc *nats.Conn) freshStore {
 	var n atomic.Int64
 	return func(_ testing.TB, self group.Holder) group.Store {
 		return group.NewJetStreamStore(group.JetStreamParams{
-			Conn: nc, Bucket: fmt.Sprint("test-", n.Add(1)), Timeout: 30 * time.Second, Self: self, TTL: 5 * time.Second,
+			Conn: nc, Bucket: fmt.Sprint("test-", n.Add(1)), Timeout: 30 * time.Second, Self: self, TTL: 30 * time.Second,
 		})
 	}
 }
@@ -91,6 +91,26 @@ func TestAServerThatIsNotRenewedIsGoneWithoutNATS(t *testing.T) {
 	require.NoError(t, g.Create(ctx, "room"))
 	require.NoError(t, g.Add(ctx, "room", "ann", group.HeldBy(group.Holder{Server: "a", Run: "b"})))
 	e.hears(t, "room +ann", "room -ann (server gone)")
+}
+
+// A store that gives up in the middle of a large bucket leaves nobody waiting to
+// tell it of the rest (TestMain looks for goroutines).
+func TestAStartThatGivesUpLeavesNothing(t *testing.T) {
+	t.Parallel()
+	nc, ctx := natsConn(t, natsServer(t).NATSURL()), t.Context()
+	started(t, group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+	for i := range 5000 {
+		require.NoError(t, nc.Publish(fmt.Sprint("$KV.", group.DefaultBucket, ".other.", i), make([]byte, 1024)))
+	}
+	require.NoError(t, nc.Flush())
+	gaveUp := false
+	for wait := time.Millisecond; !gaveUp || wait < 200*time.Millisecond; wait += wait/4 + time.Millisecond {
+		short, cancel := context.WithTimeout(ctx, wait)
+		g := group.New(group.NewJetStreamStore(group.JetStreamParams{Conn: nc}))
+		gaveUp = g.Init(short) != nil || gaveUp
+		cancel()
+		require.NoError(t, g.Shutdown(ctx))
+	}
 }
 
 func TestABucketOfAnotherKindIsRefused(t *testing.T) {

@@ -127,6 +127,7 @@ func (v *jetStreamView) endListing() {
 		for name, d := range v.groups {
 			v.tellHeld(name, d, nil)
 			v.check(name, d)
+			d.Notes = nil
 		}
 		v.first = false
 		close(v.listed)
@@ -156,6 +157,7 @@ func (v *jetStreamView) group(name string, d *document) {
 		return
 	}
 	touched := v.compare(name, old, d)
+	d.Notes = nil // they were told; a group that ended is kept for a while
 	v.groups[name] = d
 	v.tellHeld(name, d, touched)
 	v.check(name, d)

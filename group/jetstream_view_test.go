@@ -101,6 +101,7 @@ func TestHoldsAreToldAndTakenBack(t *testing.T) {
 	see(map[string]int64{"b": 4})
 	d.end()
 	see(map[string]int64{})
+	require.Empty(t, tl.view.groups["g"].Notes, "what was told takes no room")
 }
 
 func TestTooManyChangesAreMissed(t *testing.T) {

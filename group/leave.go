@@ -46,6 +46,11 @@ func (l *leaver) hold(name, uid string, hold int64) {
 func (l *leaver) release(name, uid string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.forget(name, uid)
+}
+
+// forget drops a hold; l.mu is held.
+func (l *leaver) forget(name, uid string) {
 	if delete(l.held[uid], name); len(l.held[uid]) == 0 {
 		delete(l.held, uid)
 	}
@@ -127,13 +132,12 @@ func (l *leaver) holds(uid string) map[string]int64 {
 	return maps.Clone(l.held[uid])
 }
 
-// left forgets a hold that is over.
+// left forgets a hold that is over, and no newer one.
 func (l *leaver) left(name, uid string, hold int64) {
 	l.mu.Lock()
-	same := l.held[uid][name] == hold
-	l.mu.Unlock()
-	if same {
-		l.release(name, uid)
+	defer l.mu.Unlock()
+	if l.held[uid][name] == hold {
+		l.forget(name, uid)
 	}
 }
 

@@ -44,6 +44,7 @@ type MemoryStore struct {
 
 	mu     sync.RWMutex // guards everything below
 	groups map[string]*memoryGroup
+	due    time.Time        // when the clock looks again; zero: it looks now, or only when woken
 	swept  time.Time        // when ended groups were last removed
 	work   *lifecycle.Group // nil until started
 	sink   *memorySink      // nil until started
@@ -60,10 +61,11 @@ func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) 
 	if old := m.groups[name]; old != nil && old.lives(now) {
 		return ErrExists
 	}
-	m.groups[name] = &memoryGroup{
+	g := &memoryGroup{
 		name: name, sink: m.sink, ttl: ttl, end: now.Add(ttl), members: make(map[string]memoryMember),
 	}
-	if ttl > 0 {
+	m.groups[name] = g
+	if ttl > 0 && (m.due.IsZero() || g.end.Before(m.due)) {
 		signal(m.wake)
 	}
 	return nil
@@ -72,9 +74,9 @@ func (m *MemoryStore) Create(_ context.Context, name string, ttl time.Duration) 
 // Delete implements [Directory].
 func (m *MemoryStore) Delete(_ context.Context, name string) error {
 	m.mu.Lock()
+	defer m.mu.Unlock() // the next group of the name begins when the end of this one was told
 	g := m.groups[name]
 	delete(m.groups, name)
-	m.mu.Unlock()
 	return g.with(func() error {
 		g.finish()
 		return nil

@@ -79,10 +79,20 @@ func (m *MemoryStore) clock(ctx context.Context) {
 		case <-m.wake:
 		case <-timer.C:
 		}
+		m.looksAt(time.Time{})
 		if next, ok := m.endGroups(); ok {
+			m.looksAt(next)
 			timer.Reset(time.Until(next))
 		}
 	}
+}
+
+// looksAt notes when the clock looks next, so that only a group that ends before
+// that wakes it: it looks at all of them.
+func (m *MemoryStore) looksAt(due time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due = due
 }
 
 // endGroups ends what is due and returns when the next group is.

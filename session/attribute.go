@@ -31,8 +31,12 @@ func Attribute[T any](s *Session, key string) (T, error) {
 	if !ok || said == nil {
 		return v, fmt.Errorf("%w %q in its handshake", ErrNotSet, key)
 	}
-	if same, ok := said.(T); ok {
-		return same, nil
+	switch said.(type) {
+	case map[string]any, []any: // the caller may change its copy
+	default:
+		if same, ok := said.(T); ok {
+			return same, nil
+		}
 	}
 	raw, err := json.Marshal(said)
 	if err == nil {

@@ -11,28 +11,28 @@ type Changes struct {
 	Version uint64
 }
 
-// writing is the last Save that changed a key.
-type writing struct {
-	writer  string
-	version uint64
-}
+// writing is what one server has written under a key.
+type writing struct{ key, writer string }
 
-// forgottenKeys is how many keys more than the data has are remembered, for
-// those that were deleted.
-const forgottenKeys = 64
+// Of each writing the version is remembered, of as many as writersPerKey for each
+// key of the data and forgottenKeys more, for keys that were deleted.
+const (
+	writersPerKey = 4
+	forgottenKeys = 64
+)
 
 // newerLocked reports whether the change of key counts, and notes it if so.
 func (s *Session) newerLocked(key string, c Changes) bool {
 	if c.Version == 0 {
-		delete(s.written, key)
 		return true
 	}
-	if last := s.written[key]; last.writer == c.Writer && last.version > c.Version {
+	w := writing{key, c.Writer}
+	if s.written[w] >= c.Version {
 		return false
 	}
-	if s.written == nil || len(s.written) > len(s.data.entries)+forgottenKeys {
-		s.written = make(map[string]writing, 1) // deleted keys must not add up: late Saves of others count again
+	if s.written == nil || len(s.written) > writersPerKey*len(s.data.entries)+forgottenKeys {
+		s.written = make(map[writing]uint64, 1) // they must not add up: late Saves of others count again
 	}
-	s.written[key] = writing{c.Writer, c.Version}
+	s.written[w] = c.Version
 	return true
 }

@@ -20,10 +20,10 @@ func (p Policy) several() bool { return p.PerUser > 1 }
 
 // device names the device of s.
 func (p Policy) device(s *Session) string {
-	if p.Device == "" {
+	if p.Device == "" || s.handshake == nil {
 		return ""
 	}
-	name, _ := Attribute[string](s, p.Device) // another type is no name
+	name, _ := s.handshake.User[p.Device].(string) // another type is no name
 	return name
 }
 

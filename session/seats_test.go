@@ -156,6 +156,12 @@ func TestAttributes(t *testing.T) {
 	tags, err := session.Attribute[[]string](s, "tags")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, tags)
+	list, err := session.Attribute[[]any](s, "tags")
+	require.NoError(t, err)
+	list[0] = "changed"
+	list, err = session.Attribute[[]any](s, "tags")
+	require.NoError(t, err)
+	require.Equal(t, []any{"a"}, list, "everybody has a copy")
 	_, err = session.Attribute[int](s, "name")
 	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
 	for _, key := range []string{"nothing", "missing"} {

@@ -55,7 +55,7 @@ type Session struct {
 	hooks   []func(*Session)
 	data    data
 	unsaved *unsaved           // backends only, nil until the first Set
-	written map[string]writing // frontends only: who changed a key last; nil until the first Merge with a version
+	written map[writing]uint64 // frontends only: the last version of each server's changes of a key; nil until the first Merge with one
 }
 
 // New makes a session. It fails when Data is not a JSON object; the error is

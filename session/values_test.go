@@ -317,16 +317,18 @@ func TestS17_LateSaves(t *testing.T) {
 	merge("a", 1, `{"k":1,"m":1}`)
 	exactly(t, s, `{"k":2,"l":2,"m":1}`)
 	merge("b", 1, `{"k":"b"}`)
+	merge("a", 1, `{"k":1}`) // it lost to a's second one, and so to b's
+	exactly(t, s, `{"k":"b","l":2,"m":1}`)
 	merge("a", 3, `{"k":null}`)
 	merge("a", 2, `{"k":2}`)
 	exactly(t, s, `{"l":2,"m":1}`)
 	merge("", 0, `{"k":"of a server without versions"}`)
 	merge("a", 1, `{"k":1}`)
-	exactly(t, s, `{"k":1,"l":2,"m":1}`)
+	exactly(t, s, `{"k":"of a server without versions","l":2,"m":1}`)
 	for i := range 10_000 { // deleted keys do not add up
 		key := strings.Repeat("x", i%500) + "y"
-		merge("a", uint64(i+10), `{"`+key+`":1}`)
-		merge("a", uint64(i+10), `{"`+key+`":null}`)
+		merge("a", uint64(2*i+10), `{"`+key+`":1}`)
+		merge("a", uint64(2*i+11), `{"`+key+`":null}`)
 	}
-	exactly(t, s, `{"k":1,"l":2,"m":1}`)
+	exactly(t, s, `{"k":"of a server without versions","l":2,"m":1}`)
 }

@@ -39,6 +39,7 @@ type Agent struct {
 	state   state                         // of the reading goroutine only
 	burst   *burst                        // of the reading goroutine only; nil: nothing is undelivered
 	flow    *flow                         // of the reading goroutine only; nil: not limited
+	empties empties                       // of the reading goroutine only
 	seen    atomic.Int64                  // when the last packet came, on the host's clock
 	waiting atomic.Bool                   // the reader waits for room in the inbox
 	stopped atomic.Bool                   // the reader takes nothing more
@@ -130,6 +131,8 @@ func (a *Agent) readEnded(err error) string {
 	reason := reasonOf(err)
 	if why, ok := a.out.closedFor(); ok {
 		reason = why // the reader heard of it before the session did
+	} else if errors.Is(err, acceptor.ErrPeerClosed) || errors.Is(err, errFlood) {
+		a.closeAfterWrites(reason) // a close frame is answered behind the rest, and a flood with errors
 	}
 	if reason == protocol.ReasonProtocol || errors.Is(err, acceptor.ErrSlow) || errors.Is(err, acceptor.ErrBudget) {
 		a.host.Metrics.ProtocolError(kindOf(err))
@@ -139,12 +142,16 @@ func (a *Agent) readEnded(err error) string {
 
 // packet handles one packet by wire.md 2.1, with the order of the handshake kept.
 func (a *Agent) packet(kind protocol.PacketType, body []byte) error {
-	switch kind {
-	case protocol.PacketData:
+	if kind == protocol.PacketData {
 		if a.state != stateWorking {
 			return errState
 		}
 		return a.data(body)
+	}
+	if err := a.empties.add(a.host.now()); err != nil {
+		return err
+	}
+	switch kind {
 	case protocol.PacketHandshake:
 		if a.state != stateStart && a.host.Lenient != AsPitaya {
 			return errState

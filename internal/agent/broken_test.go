@@ -49,3 +49,21 @@ func TestS18_HalfOpen(t *testing.T) {
 	require.Less(t, took, 3*interval+5*time.Second, "a slow machine may be late, but not by much")
 	proxy.Resume()
 }
+
+// TestS18_ResetBehindAFullMailbox: nobody reads the socket then, and yet the
+// handler is told long before the next heartbeat.
+func TestS18_ResetBehindAFullMailbox(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.Heartbeat = time.Hour })
+	c := r.dialTCP()
+	c.handshake()
+	s := r.session()
+	for id := range uint64(20) { // one is served, eight wait, and the reader holds the next
+		c.request(id+1, "svc.block", "x")
+	}
+	require.Eventually(t, func() bool { return len(s.InFlight()) == 9 }, patience, tick)
+	require.NoError(t, c.nc.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, c.nc.Close())
+	require.Equal(t, protocol.ReasonBroken, closed(t, s))
+	require.Eventually(t, func() bool { return r.d.InFlight() == 0 }, patience, tick)
+}

@@ -58,6 +58,12 @@ func (a *Agent) Respond(id uint64, data []byte, failure *errs.Error, more bool) 
 	}
 }
 
+// Broken reports whether the connection broke, without reading from it.
+func (a *Agent) Broken() bool {
+	_, err := a.conn.Probe()
+	return err != nil
+}
+
 // errTooLarge answers a request whose answer no packet can hold (wire.md 1.1).
 var errTooLarge = errs.New(errs.CodeTooLarge, "the answer is larger than a packet can be: send less")
 
@@ -91,7 +97,7 @@ func (a *Agent) Replace() { a.kick(protocol.ReasonReplaced, "") }
 func (a *Agent) kick(why, told string) {
 	packet, err := protocol.AppendKick(nil, protocol.Kick{Reason: told, Code: protocol.CloseCodeOf(why)})
 	if err == nil {
-		_ = a.out.addPacket(packet) // of a closed connection: the client is gone already
+		_ = a.out.add(packet, writeLast) // of a closed connection: the client is gone already
 	}
 	a.out.linger(told)
 	a.end(why)
@@ -108,15 +114,15 @@ func (a *Agent) InFlight() []string {
 // Close ends the connection. What was queued by a kick or an answer that
 // closes is still written, within the write deadline.
 func (a *Agent) Close(reason string) {
+	if p := a.player.Load(); p != nil {
+		p.inbox.Close() // also of a connection that had ended when it became a player
+	}
 	if !a.ended.CompareAndSwap(false, true) {
 		return
 	}
 	a.host.wheel.remove(a)
 	a.host.Metrics.ConnectionClosed(reason)
 	a.logEnd(reason)
-	if p := a.player.Load(); p != nil {
-		p.inbox.Close()
-	}
 	a.out.closeWith(reason)
 }
 

@@ -67,7 +67,7 @@ type flow struct {
 	user    *rate.Limiter
 	uid     string // whose user is
 	routes  map[*component.Method]*rate.Limiter
-	beyond  int // messages in a row
+	beyond  int // more refused than allowed
 }
 
 // newFlow is nil when nothing is limited.
@@ -106,7 +106,8 @@ func (f *flow) dropUser() {
 }
 
 // allow reports whether the player may send m now. If not, patience is how many
-// messages in a row may be refused by this limit until the connection is closed.
+// more may be refused than are allowed until the connection is closed, as it is
+// of whoever stays above twice the rate.
 func (f *flow) allow(p *player, m *protocol.Message) (ok bool, patience int) {
 	now := time.Now()
 	switch {
@@ -120,7 +121,7 @@ func (f *flow) allow(p *player, m *protocol.Message) (ok bool, patience int) {
 	if bucket, n := f.route(m); !take(bucket, now) {
 		return false, n
 	}
-	f.beyond = 0
+	f.beyond = max(f.beyond-1, 0)
 	return true, 0
 }
 
@@ -155,6 +156,26 @@ func (f *flow) route(m *protocol.Message) (*rate.Limiter, int) {
 		f.routes[method] = bucket
 	}
 	return bucket, method.Rate.N
+}
+
+// mostEmpty is how many packets without a message one second may bring: a
+// client needs one per heartbeat.
+const mostEmpty = 256
+
+// empties counts packets without a message.
+type empties struct {
+	since time.Duration // on the host's clock
+	n     int
+}
+
+func (e *empties) add(now time.Duration) error {
+	if now-e.since >= time.Second {
+		e.since, e.n = now, 0
+	}
+	if e.n++; e.n > mostEmpty {
+		return errFlood
+	}
+	return nil
 }
 
 // admit answers a message beyond a limit with an error, and closes on a flood.

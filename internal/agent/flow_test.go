@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -207,4 +209,79 @@ func TestLimitsForgetWhoLeft(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return r.host.limiters.users.Len()+r.host.limiters.addresses.Len() == 0
 	}, patience, tick)
+}
+
+// TestS19_SteadyFlood: who is ten times too fast is closed, though every tenth
+// message is within the rate.
+func TestS19_SteadyFlood(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		batch   int // per twentieth of a second; five are allowed
+		closing bool
+	}{{50, true}, {7, false}} {
+		t.Run(fmt.Sprint(tc.batch), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, acceptor.NewMemory(), func(p *HostParams) { p.Rate = ratelimit.Rate{N: 100, Per: time.Second} })
+				c := r.dialMemory()
+				c.handshake()
+				s := r.session()
+				one := encodedMessage(t, protocol.Message{Type: protocol.MessageNotify, Route: "svc.note"})
+				for range 400 {
+					for range tc.batch {
+						_, _ = c.nc.Write(one)
+					}
+					<-time.After(time.Second / 20)
+				}
+				if tc.closing {
+					require.Equal(t, protocol.ReasonFlood, closed(t, s))
+					return
+				}
+				require.NoError(t, s.Context().Err())
+			})
+		})
+	}
+}
+
+// TestS19_FloodOfHeartbeats: what carries no message is bounded without any
+// configuration.
+func TestS19_FloodOfHeartbeats(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []protocol.PacketType{protocol.PacketHeartbeat, protocol.PacketHandshakeAck, protocol.PacketKick} {
+		r := newRig(t, acceptor.NewTCP("127.0.0.1:0"))
+		c := r.dialTCP()
+		c.handshake()
+		s := r.session()
+		c.works(1)
+		few := bytes.Repeat(encoded(t, kind, ""), mostEmpty/2)
+		_, err := c.nc.Write(few)
+		require.NoError(t, err)
+		c.works(2)
+		require.NoError(t, s.Context().Err())
+		flood := bytes.Repeat(few, 200)
+		_, _ = c.nc.Write(flood)
+		require.Equal(t, protocol.ReasonFlood, closed(t, s))
+	}
+}
+
+// TestS19_FloodInOneBurst: the errors arrive before the end.
+func TestS19_FloodInOneBurst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.Rate = ratelimit.Rate{N: 5, Per: time.Hour} })
+	for range 20 {
+		c := r.dialTCP()
+		c.handshake()
+		var burst []byte
+		for id := range uint64(11) {
+			burst = append(burst, encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.echo"})...)
+		}
+		_, err := c.nc.Write(burst)
+		require.NoError(t, err)
+		refused := 0
+		for p := range c.packets {
+			if m, err := protocol.DecodeMessage(p.body, protocol.Decoding{}); err == nil && p.kind == protocol.PacketData && m.Err {
+				refused++
+			}
+		}
+		require.Equal(t, 5, refused)
+	}
 }

@@ -88,6 +88,27 @@ func TestLatestReplacesWhatIsUnsent(t *testing.T) {
 	require.Equal(t, dispatch.Gone, a.WritePacket(prepared(t, dispatch.Droppable, "x", "after")))
 }
 
+// The last value of each key is written before a kick, after which clients read no more.
+func TestAKickDoesNotPassTheLatest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueBytes, p.WriteTimeout = 64<<20, time.Hour })
+	nc, s := r.joined()
+	a := s.Entity().(*Agent)
+	r.stuck(a)
+	require.Equal(t, dispatch.Queued, a.WritePacket(prepared(t, dispatch.Latest, "score", "7")))
+	require.NoError(t, s.Kick(t.Context(), "over"))
+	in := bufio.NewReader(nc)
+	_, err := readPacket(in)
+	require.NoError(t, err)
+	p, err := readPacket(in)
+	require.NoError(t, err)
+	require.Equal(t, protocol.PacketData, p.kind)
+	require.Contains(t, string(p.body), "score")
+	p, err = readPacket(in)
+	require.NoError(t, err)
+	require.Equal(t, protocol.PacketKick, p.kind)
+}
+
 // TestS11_KeysAreBounded: each key counts in the queue, and so does a newer value
 // that is larger.
 func TestS11_KeysAreBounded(t *testing.T) {

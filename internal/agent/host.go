@@ -165,7 +165,7 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 		return
 	}
 	a.flow = h.newFlow(conn)
+	defer a.flow.end()
 	a.end(a.read())
-	a.flow.end()
 	a.out.awaitLast()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,4 +261,32 @@ func TestMalformedMessagesClose(t *testing.T) {
 		c.send(protocol.PacketData, body)
 		require.Error(t, c.end())
 	}
+}
+
+// A connection that is closed while its handshake is validated leaves no inbox
+// open: what follows the handshake is not served.
+func TestClosedDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	var r *rig
+	agents := make(chan *Agent, 1)
+	r = newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
+		p.Validators = map[string]Validator{"slow": func(context.Context, *protocol.HandshakeRequest) error {
+			for i := range r.host.wheel.slots {
+				for _, a := range r.host.wheel.slots[i].agents() {
+					a.end(protocol.ReasonTimeout)
+					agents <- a
+				}
+			}
+			return nil
+		}}
+	})
+	c := r.dialTCP()
+	note := encodedMessage(t, protocol.Message{Type: protocol.MessageNotify, Route: "svc.note", Data: []byte("late")})
+	_, err := c.nc.Write(slices.Concat(encoded(t, protocol.PacketHandshake, hello), encoded(t, protocol.PacketHandshakeAck, ""), note))
+	require.NoError(t, err)
+	a := <-agents
+	require.Error(t, c.end())
+	require.Eventually(t, func() bool { return r.host.Pool.Count() == 0 && a.player.Load() != nil }, patience, tick)
+	require.False(t, a.player.Load().inbox.Offer(nil), "closed")
+	require.Empty(t, r.game.heard())
 }

@@ -17,6 +17,7 @@ type urgency int
 const (
 	writeNow  urgency = iota // by the one who adds it, if the socket takes it
 	writeSoon                // together with what follows at once
+	writeLast                // writeSoon, behind all that waits, what may be replaced included
 )
 
 // keepBuffer is the largest buffer that goes back to the pool.
@@ -85,6 +86,9 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 	if q.fullLocked(len(packet)) {
 		q.tooSlow()
 		return errs.ErrClosed
+	}
+	if when == writeLast {
+		q.releaseLocked()
 	}
 	q.appendLocked(packet)
 	q.startLocked(when)

@@ -29,7 +29,8 @@ func (d *Dispatcher) Broadcast(_ context.Context, frontendType string, p Parcel,
 	if d.client == nil {
 		return nil, nil
 	}
-	for _, s := range d.discovery.ServersByType(frontendType) {
+	servers, _ := d.holders(frontendType)
+	for _, s := range servers {
 		if !s.Has(constants.CapPush) {
 			unreached = append(unreached, s.ID)
 		}

@@ -45,10 +45,11 @@ func (f *findings) found(i int, what byte) {
 	}
 }
 
-// missing are the users that nobody has told of, with their places.
-func (f *findings) missing() (uids []string, at []int) {
+// open are the users whom others may have, with their places: those that nobody
+// has told of, or all.
+func (f *findings) open(all bool) (uids []string, at []int) {
 	for i, uid := range f.uids {
-		if f.delivery[i] == DeliveryUnknown {
+		if (all || f.delivery[i] == DeliveryUnknown) && fitsList(uid) {
 			uids, at = append(uids, uid), append(at, i)
 		}
 	}
@@ -86,22 +87,11 @@ func (d *Dispatcher) Deliver(ctx context.Context, frontendType string, p Parcel,
 			f.found(i, what)
 		}
 	}
-	rest, at := f.missing()
-	if d.elsewhereToo() { // who is here may be elsewhere as well
-		rest, at = uids, places(len(uids))
-	}
+	rest, at := f.open(d.elsewhereToo()) // who is here may be elsewhere as well
 	if d.client != nil && len(rest) > 0 {
 		d.deliverAway(ctx, frontendType, push, f, rest, at)
 	}
 	return f.result(), nil
-}
-
-func places(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
 }
 
 // told is what one frontend answered.
@@ -111,7 +101,7 @@ type told struct {
 }
 
 func (d *Dispatcher) deliverAway(ctx context.Context, frontendType string, push *clusterpb.Push, f *findings, uids []string, at []int) {
-	servers := d.discovery.ServersByType(frontendType)
+	servers, all := d.holders(frontendType)
 	answers := make(chan told, len(servers))
 	asked, silent := 0, len(servers) == 0
 	for _, s := range servers {
@@ -125,7 +115,7 @@ func (d *Dispatcher) deliverAway(ctx context.Context, frontendType string, push 
 			silent = true
 		}
 	}
-	f.doubt = silent
+	f.doubt = silent || !all
 	if silent { // those who do not tell get it on the users' own subjects
 		_, _ = d.pushEach(frontendType, copied(push), uids)
 	}

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,6 +70,62 @@ func TestS24_WhoWasThere(t *testing.T) {
 	one.d.client = s
 }
 
+// TestS24_FrontendsThatTakeNoPlayers: who is there is asked of frontends that are
+// paused, and of those that lost their registration; who is on one that does not
+// answer is not offline.
+func TestS24_FrontendsThatTakeNoPlayers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	room, paused, away := w.start("room-1", "room"), w.start("front-1", "front"), w.start("front-2", "front")
+	room.sees(paused, away)
+	_, ann := w.seated(paused, "ann")
+	w.seated(away, "bob")
+	delivered := func(uid string) Delivery {
+		got, err := room.d.Deliver(t.Context(), "front", Parcel{Route: "onX", Payload: []byte("x")}, []string{uid})
+		require.NoError(t, err)
+		return got[uid]
+	}
+	require.NoError(t, paused.discovery.Edit(t.Context(), cluster.Edit{State: cluster.StatePaused}))
+	w.registry.Crash("front", "front-2")
+	require.Eventually(t, func() bool { return len(room.discovery.ServersByType("front")) == 0 }, patience, tick)
+	require.Equal(t, DeliveryOnline, delivered("ann"))
+	require.Equal(t, 1, ann.heard())
+	require.Equal(t, ours, room.d.frontends("front"), "no user needs a message of his own")
+	require.Equal(t, DeliveryOnline, delivered("bob"), "it serves on without its registration")
+	require.Equal(t, DeliveryOffline, delivered("nobody"))
+	away.transport.Disconnect()
+	require.Equal(t, DeliveryUnknown, delivered("bob"))
+	require.Equal(t, DeliveryUnknown, delivered("nobody"))
+	require.Equal(t, DeliveryOnline, delivered("ann"))
+}
+
+// A uid that nobody can have keeps nothing from the others.
+func TestOneBadUIDSpoilsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	room, front := w.start("room-1", "room"), w.start("front-1", "front")
+	room.sees(front)
+	_, ann := w.seated(front, "ann")
+	_, bob := w.seated(front, "bob")
+	bad := []string{"\xff", strings.Repeat("u", 2<<20)}
+	all := []string{"ann", bad[0], bad[1], "bob"}
+	p := Parcel{Route: "onX", Payload: []byte("x")}
+	failed, err := room.d.PushToUsers(t.Context(), "front", p, all)
+	require.ErrorIs(t, err, errs.ErrIllegalUID)
+	require.Equal(t, bad, failed)
+	require.Eventually(t, func() bool { return ann.heard() == 1 && bob.heard() == 1 }, patience, tick)
+	got, err := room.d.Deliver(t.Context(), "front", p, all)
+	require.NoError(t, err)
+	require.Equal(t, map[string]Delivery{
+		"ann": DeliveryOnline, "bob": DeliveryOnline, bad[0]: DeliveryOffline, bad[1]: DeliveryOffline,
+	}, got)
+	failed, err = room.d.KickUsers(t.Context(), "front", "", all)
+	require.ErrorIs(t, err, errs.ErrIllegalUID)
+	require.Equal(t, bad, failed)
+	<-ann.kicked
+	<-bob.kicked
+}
+
 func TestBroadcast(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -119,7 +176,7 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
-// What a push may be used for survives the hop, towards Pitaya's subjects, too.
+// What a push may be used for survives the hop.
 func TestPrioritiesTravel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

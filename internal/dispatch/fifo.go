@@ -9,6 +9,7 @@ const idleRoom = 4
 type fifo struct {
 	items []message
 	head  int
+	bytes int // of the data in it
 }
 
 func (q *fifo) len() int { return len(q.items) - q.head }
@@ -20,6 +21,7 @@ func (q *fifo) push(m message) {
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, m)
+	q.bytes += len(m.data)
 }
 
 func (q *fifo) first() message { return q.items[q.head] }
@@ -37,6 +39,7 @@ func (q *fifo) firstLocal() int {
 func (q *fifo) remove(n int) message {
 	m := *q.at(n)
 	copy(q.items[q.head+1:q.head+n+1], q.items[q.head:q.head+n])
+	q.items[q.head] = m
 	q.pop()
 	return m
 }
@@ -60,6 +63,7 @@ func (q *fifo) locals() (n int) {
 }
 
 func (q *fifo) pop() {
+	q.bytes -= len(q.items[q.head].data)
 	q.items[q.head] = message{}
 	q.head++
 	if q.head < len(q.items) {

@@ -1,6 +1,9 @@
 package dispatch
 
-import "github.com/cereus-game/cereus/constants"
+import (
+	"github.com/cereus-game/cereus/cluster"
+	"github.com/cereus-game/cereus/constants"
+)
 
 // mix says which frontends there are of a type.
 type mix int
@@ -13,6 +16,9 @@ const (
 
 func (d *Dispatcher) frontends(serverType string) mix {
 	servers := d.discovery.ServersByType(serverType)
+	if len(servers) == 0 { // all of them may be paused
+		servers, _ = d.holders(serverType)
+	}
 	with := 0
 	for _, s := range servers {
 		if s.Has(constants.CapPush) {
@@ -28,4 +34,20 @@ func (d *Dispatcher) frontends(serverType string) mix {
 		return theirs
 	}
 	return mixed
+}
+
+// holders are the servers of a type that may hold users: those that are paused or
+// drain, too, and those that lost their registration, which may be dead or may not.
+// It reports false when there may be others, because discovery is behind.
+func (d *Dispatcher) holders(serverType string) (servers []*cluster.Server, all bool) {
+	for _, s := range d.discovery.Servers() {
+		if s.Type == serverType {
+			servers = append(servers, s)
+		}
+	}
+	if d.leaders != nil {
+		servers = append(servers, d.leaders.Snapshot().Suspects(serverType)...)
+	}
+	behind, ok := d.discovery.(interface{ Stale() bool })
+	return servers, !ok || !behind.Stale()
 }

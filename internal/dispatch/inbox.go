@@ -11,11 +11,21 @@ import (
 	"github.com/cereus-game/cereus/session"
 )
 
-// Responder takes the answers to a session's requests. more says that further
-// work of the session is under way, so that answers may be gathered.
+// Responder is the way to a session's client.
 type Responder interface {
+	// Respond takes the answer to a request. more says that further work of the
+	// session is under way, so that answers may be gathered.
 	Respond(id uint64, data []byte, failure *errs.Error, more bool)
+	// Broken reports whether the connection broke, for when nobody reads from it.
+	Broken() bool
 }
+
+// mailboxBytes is how much data of one session waits, if it is more than one message.
+const mailboxBytes = 1 << 20
+
+// askBroken is how often a reader that waits for room asks whether its client
+// is gone.
+const askBroken = time.Second
 
 // message is one message of a client that waits or is being served.
 type message struct {
@@ -61,8 +71,8 @@ func (d *Dispatcher) NewInbox(s *session.Session, out Responder) *Inbox {
 
 // Offer takes messages, which were read just now, in their order. It blocks
 // while the inbox is full: its caller, the reader of the connection, then stops
-// reading. It reports false when the inbox was closed. What the messages hold
-// must not change afterwards; the slice may.
+// reading. It reports false when the inbox was closed or the connection broke.
+// What the messages hold must not change afterwards; the slice may.
 func (b *Inbox) Offer(batch []protocol.Message) bool {
 	at := b.d.clock.now()
 	for {
@@ -71,10 +81,26 @@ func (b *Inbox) Offer(batch []protocol.Message) bool {
 			return ok
 		}
 		batch = batch[n:]
+		if !b.awaitRoom(room) {
+			return false
+		}
+	}
+}
+
+// awaitRoom reports false when the session or its connection has ended.
+func (b *Inbox) awaitRoom(room <-chan struct{}) bool {
+	tick := time.NewTicker(askBroken)
+	defer tick.Stop()
+	for {
 		select {
 		case <-room:
+			return true
 		case <-b.session.Context().Done():
 			return false
+		case <-tick.C:
+			if b.out.Broken() {
+				return false
+			}
 		}
 	}
 }
@@ -87,10 +113,9 @@ func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-c
 	if b.closed {
 		return 0, nil, false
 	}
-	n = min(len(batch), max(b.d.Limits.Mailbox-b.queue.len(), 0))
 	locals := int64(0)
-	for i := range n {
-		w := b.d.received(&batch[i], at)
+	for ; n < len(batch) && b.roomLocked(len(batch[n].Data)); n++ {
+		w := b.d.received(&batch[n], at)
 		b.queue.push(w)
 		if w.route.local != nil {
 			locals++
@@ -110,6 +135,11 @@ func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-c
 		b.d.Metrics.MailboxFull()
 	}
 	return n, b.room, true
+}
+
+// roomLocked reports whether the queue takes another message of so many bytes.
+func (b *Inbox) roomLocked(bytes int) bool {
+	return b.queue.len() < b.d.Limits.Mailbox && (b.queue.len() == 0 || b.queue.bytes+bytes <= mailboxBytes)
 }
 
 // received is what an inbox keeps of m.

@@ -52,6 +52,41 @@ func TestAFullInboxPausesItsReader(t *testing.T) {
 	require.EqualValues(t, 1, g.most.Load(), "handlers of one session ran at once")
 }
 
+func TestAnInboxIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.Mailbox = 64
+	g := w.withGame()
+	p := w.player(w.start("front-1", "front"))
+	require.True(t, p.request(1, "game.hold"))
+	g.runs(t, 1)
+	waits := func() int {
+		p.inbox.mu.Lock()
+		defer p.inbox.mu.Unlock()
+		return p.inbox.queue.bytes
+	}
+	const each = 64 << 10
+	var batch []protocol.Message
+	for id := range uint64(40) {
+		batch = append(batch, protocol.Message{Type: protocol.MessageRequest, ID: id + 2, Route: "game.echo", Data: make([]byte, each)})
+	}
+	batch[39].Data = make([]byte, 3*mailboxBytes) // an empty inbox takes it
+	offered := make(chan bool)
+	go func() { offered <- p.inbox.Offer(batch) }()
+	require.Eventually(t, func() bool { return waits() == mailboxBytes }, patience, tick)
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-offered:
+	}
+	require.Equal(t, mailboxBytes, waits(), "the reader was not stopped")
+	g.open()
+	require.True(t, <-offered)
+	for id := uint64(1); id <= 41; id++ {
+		require.Nil(t, p.answer(t, id))
+	}
+	require.Zero(t, waits())
+}
+
 func TestOfferEndsWithTheSession(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*player){

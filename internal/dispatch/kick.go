@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
@@ -49,7 +50,7 @@ func (d *Dispatcher) kickHere(ctx context.Context, frontendType, reason, uid str
 	return here, err
 }
 
-// kickAway is pushAway for kicks.
+// kickAway is pushAway for kicks. Who listens on a user's own subject tells no reason.
 func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]string, error) {
 	if d.client == nil {
 		return uids, errs.ErrSessionNotFound
@@ -58,22 +59,21 @@ func (d *Dispatcher) kickAway(frontendType, reason string, uids []string) ([]str
 	case ours:
 		return d.kickLists(frontendType, reason, uids)
 	case theirs:
-		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason})
+		return d.kickEach(frontendType, uids, &clusterpb.KickMsg{})
 	}
 	failed, err := d.kickLists(frontendType, reason, uids)
-	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Reason: reason, Copied: true})
+	others, err2 := d.kickEach(frontendType, uids, &clusterpb.KickMsg{Copied: true})
 	return union(failed, others), cmp.Or(err, err2)
 }
 
 func (d *Dispatcher) kickLists(frontendType, reason string, uids []string) ([]string, error) {
-	for len(uids) > 0 {
-		n := min(len(uids), uidsPerMessage)
-		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: uids[:n], Reason: reason}); err != nil {
-			return uids, err
+	uids, failed, cause := forLists(uids)
+	for list := range slices.Chunk(uids, uidsPerMessage) {
+		if err := d.client.KickOnFrontends(frontendType, &clusterpb.KickMsg{Uids: list, Reason: reason}); err != nil {
+			failed, cause = append(failed, list...), err
 		}
-		uids = uids[n:]
 	}
-	return nil, nil
+	return failed, cause
 }
 
 func (d *Dispatcher) kickEach(frontendType string, uids []string, kick *clusterpb.KickMsg) ([]string, error) {

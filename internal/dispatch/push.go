@@ -3,11 +3,12 @@ package dispatch
 import (
 	"cmp"
 	"context"
-
-	"google.golang.org/protobuf/proto"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/session"
 )
 
 // uidsPerMessage bounds the list of one push, far below the limit of NATS.
@@ -64,16 +65,21 @@ func (d *Dispatcher) pushAway(frontendType string, push *clusterpb.Push, uids []
 	case ours:
 		return d.pushLists(frontendType, push, uids)
 	case theirs:
-		return d.pushEach(frontendType, push, uids)
+		return d.pushEach(frontendType, forPitaya(push), uids)
 	}
 	failed, err := d.pushLists(frontendType, push, uids)
 	others, err2 := d.pushEach(frontendType, copied(push), uids)
 	return union(failed, others), cmp.Or(err, err2)
 }
 
+// forPitaya is push as a Pitaya server would send it.
+func forPitaya(push *clusterpb.Push) *clusterpb.Push {
+	return &clusterpb.Push{Route: push.GetRoute(), Data: push.GetData()}
+}
+
 // copied is push for frontends that do not know lists.
 func copied(push *clusterpb.Push) *clusterpb.Push {
-	second := proto.CloneOf(push)
+	second := forPitaya(push)
 	second.Copied = true
 	return second
 }
@@ -106,11 +112,31 @@ func union(a, b []string) []string {
 }
 
 func (d *Dispatcher) pushLists(frontendType string, push *clusterpb.Push, uids []string) ([]string, error) {
+	uids, failed, cause := forLists(uids)
 	sent, err := inLists(push, uids, func(list *clusterpb.Push) error { return d.client.PushToFrontends(frontendType, list) })
 	if err != nil {
-		return uids[sent:], err
+		return append(failed, uids[sent:]...), err
 	}
-	return nil, nil
+	return failed, cause
+}
+
+// fitsList reports whether a list of a message can have the uid. What does not
+// fit no frontend of ours can have bound.
+func fitsList(uid string) bool { return len(uid) <= session.MaxUID && utf8.ValidString(uid) }
+
+// forLists takes out the uids that would spoil a list for the others.
+func forLists(uids []string) (good, failed []string, cause error) {
+	if !slices.ContainsFunc(uids, func(uid string) bool { return !fitsList(uid) }) {
+		return uids, nil, nil
+	}
+	for _, uid := range uids {
+		if fitsList(uid) {
+			good = append(good, uid)
+		} else {
+			failed, cause = append(failed, uid), session.CheckUID(uid)
+		}
+	}
+	return good, failed, cause
 }
 
 // inLists sends push to the uids in as few messages as there is room for, and

@@ -48,8 +48,9 @@ func (b *backend) Push(_ context.Context, route string, v any) error {
 	if err != nil {
 		return err
 	}
-	push := &clusterpb.Push{Route: route, Uid: b.s.UID(), Data: data, Session: b.s.ID()}
+	push := &clusterpb.Push{Route: route, Uid: b.s.UID(), Data: data}
 	if frontend.Has(constants.CapPush) {
+		push.Session = b.s.ID()
 		return b.d.client.PushToFrontend(frontend, push)
 	}
 	return b.d.client.PushToUser(frontend.Type, b.s.UID(), push)
@@ -74,12 +75,21 @@ func (b *backend) Save(ctx context.Context, s *session.Session, changes, all []b
 	return b.ask(ctx, routePushSession, msg)
 }
 
-// Kick has the session's frontend kick its client. A Pitaya one tells no reason.
+// Kick has the session's frontend kick its client. A Pitaya one tells no reason
+// and has one session of a user.
 func (b *backend) Kick(ctx context.Context, s *session.Session, reason string) error {
 	if s.UID() == "" {
 		return errs.ErrNotBound
 	}
-	return b.ask(ctx, routeKick, &clusterpb.KickMsg{UserId: s.UID(), Reason: reason, Session: s.ID()})
+	frontend, err := b.frontend()
+	if err != nil {
+		return err
+	}
+	kick := &clusterpb.KickMsg{UserId: s.UID()}
+	if frontend.Has(constants.CapPush) {
+		kick.Reason, kick.Session = reason, s.ID()
+	}
+	return b.ask(ctx, routeKick, kick)
 }
 
 // Close does nothing: a stand-in has no connection.

@@ -209,6 +209,8 @@ func (p *player) Respond(id uint64, _ []byte, failure *errs.Error, _ bool) {
 	p.answers[id] = append(p.answers[id], failure)
 }
 
+func (p *player) Broken() bool { return false }
+
 func (p *player) send(kind protocol.MessageType, number uint32) { p.sendTo("room.", kind, number) }
 
 // sendTo also sends to the frontend itself, whose prefix is "".

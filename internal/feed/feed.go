@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,8 @@ func NewFeed(nonce string, pool *session.Pool, tell func(*clusterpb.SessionEvent
 func (f *Feed) unbound(_ context.Context, s *session.Session, uid string) {
 	e := event{kind: clusterpb.SessionEvent_Unbound, session: s.ID(), uid: uid}
 	if reason, closed := s.Ended(); closed {
-		e.kind, e.reason = clusterpb.SessionEvent_Closed, reason[:min(len(reason), maxReason)]
+		// Anything else could not be encoded, and nor could the events beside it.
+		e.kind, e.reason = clusterpb.SessionEvent_Closed, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 	}
 	f.add(e)
 }
@@ -174,8 +176,13 @@ func (f *Feed) Answer(ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, erro
 	return &clusterpb.SessionsTold{Events: events}, nil
 }
 
-// page lists a part of the sessions: those whose ids leave a certain rest, so
-// that pages need no memory here. What changes while they are read, the events
+// pageOf spreads sessions over pages evenly, whichever ids are bound.
+func pageOf(id int64, pages uint32) uint32 {
+	return uint32(uint64(id)*0x9e3779b97f4a7c15>>32) % pages
+}
+
+// page lists a part of the sessions, chosen by their ids, so that pages need no
+// memory here. What changes while they are read, the events
 // from page 0's next on tell.
 func (f *Feed) page(ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
 	f.mu.Lock()
@@ -188,7 +195,7 @@ func (f *Feed) page(ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error)
 		return nil, errs.New(errs.CodeBadRequest, "there is no such page")
 	}
 	f.pool.EachBound(func(uid string, s *session.Session) {
-		if uint64(s.ID())%uint64(told.Pages) == uint64(ask.GetPage()) {
+		if pageOf(s.ID(), told.Pages) == ask.GetPage() {
 			told.Sessions = append(told.Sessions, &clusterpb.SessionEvent{
 				Kind: clusterpb.SessionEvent_Bound, Session: s.ID(), Uid: uid,
 			})

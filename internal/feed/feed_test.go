@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/cereus-game/cereus/cluster"
@@ -35,7 +37,8 @@ type wire struct {
 	server *cluster.Server
 	cut    atomic.Bool   // nothing gets through
 	lose   atomic.Uint32 // every so manyth publication is lost; 0: none
-	n      atomic.Uint32
+	n      atomic.Uint32 // publications while some are lost
+	slow   atomic.Int64  // how long the listener takes for the next end
 
 	mu   sync.Mutex // guards what follows
 	hear func(*clusterpb.SessionEvents)
@@ -46,7 +49,8 @@ type wire struct {
 func newWire(t require.TestingT) *wire {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	w := &wire{t: t, pool: session.NewPool(session.PoolParams{}), server: &cluster.Server{
+	pool := session.NewPool(session.PoolParams{Replaced: func(old *session.Session) { old.Close("replaced") }})
+	w := &wire{t: t, pool: pool, server: &cluster.Server{
 		ID: "front-1", Type: "front", Frontend: true, Nonce: "run", Caps: []string{constants.CapSessions},
 	}}
 	w.feed = NewFeed("run", w.pool, w.publish)
@@ -86,6 +90,9 @@ func (w *wire) listen(_ context.Context, e session.Event) {
 	if e.UID == "panic" {
 		panic("the listener's")
 	}
+	if e.Kind != session.EventBound {
+		<-time.After(time.Duration(w.slow.Swap(0)))
+	}
 }
 
 func (w *wire) publish(e *clusterpb.SessionEvents) error {
@@ -113,6 +120,10 @@ func (w *wire) ask(_ context.Context, _ *cluster.Server, ask *clusterpb.Sessions
 		return nil, errs.ErrUnavailable
 	}
 	return w.feed.Answer(ask)
+}
+
+func (w *wire) hears(n int) {
+	require.Eventually(w.t, func() bool { told, _ := w.history(); return len(told) == n }, patience, tick)
 }
 
 func (w *wire) history() (told, said []session.Event) {
@@ -238,6 +249,83 @@ func TestAFrontendThatIsGoneTakesItsSessions(t *testing.T) {
 	w.watch.AddServer(cluster.Event{Server: w.server})
 	require.Eventually(t, func() bool { told, _ := w.history(); return len(told) == 6 }, patience, tick)
 	w.converges()
+}
+
+// Who lost its registration is followed on, also when nobody is there.
+func TestAnEmptyFrontendWithoutRegistrationIsFollowed(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	w.lose.Store(1 << 30) // counts what is published
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	first := w.enters("first")
+	w.hears(1)
+	first.Close("left")
+	w.hears(2)
+	w.watch.RemoveServer(cluster.Event{Server: w.server, Reason: cluster.ReasonCrashed})
+	n := w.n.Load()
+	require.Eventually(t, func() bool { return w.n.Load() > n+2 }, patience, tick)
+	w.enters("second").Close("left")
+	w.hears(4)
+	told, said := w.history()
+	require.Equal(t, said, told)
+
+	w.watch.RemoveServer(cluster.Event{Server: w.server, Reason: cluster.ReasonLeft})
+	require.Eventually(t, func() bool { return w.watch.group.Running() == 0 }, patience, tick)
+}
+
+// A listener that takes its time hears why sessions ended, not that nothing was
+// heard of their frontend.
+func TestASlowListenerIsNoSilence(t *testing.T) {
+	t.Parallel()
+	var wires [8]*wire // which of two things is seen first is a matter of luck
+	for i := range wires {
+		w := newWire(t)
+		defer w.stop()
+		wires[i] = w
+		w.lose.Store(1 << 30) // counts what is published
+		w.slow.Store(int64(silence + time.Second))
+		w.watch.AddServer(cluster.Event{Server: w.server})
+		ann, bob := w.enters("ann"), w.enters("bob")
+		w.hears(2)
+		w.watch.RemoveServer(cluster.Event{Server: w.server, Reason: cluster.ReasonLeft})
+		n := w.n.Load()
+		ann.Close("shutdown")
+		require.Eventually(t, func() bool { return w.n.Load() > n }, patience, tick)
+		bob.Close("shutdown")
+	}
+	for _, w := range wires {
+		w.hears(4)
+		told, said := w.history()
+		require.Equal(t, said, told)
+	}
+}
+
+// Whatever word a game closes a session with, the event can travel.
+func TestReasonsCanBeEncoded(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	for _, reason := range []string{"\xff", "x" + strings.Repeat("é", maxReason)} {
+		w.enters("ann").Close(reason)
+	}
+	told, err := w.feed.Answer(&clusterpb.SessionsAsk{Nonce: "run", Next: 1})
+	require.NoError(t, err)
+	require.Len(t, told.GetEvents().GetEvents(), 4)
+	_, err = proto.Marshal(told)
+	require.NoError(t, err)
+}
+
+func TestPagesAreEven(t *testing.T) {
+	t.Parallel()
+	const pages, each = 7, 1000
+	var n [pages]int
+	for i := range int64(pages * each) {
+		n[pageOf(i*pages, pages)]++
+	}
+	for _, got := range n {
+		require.Less(t, got, 2*each)
+	}
 }
 
 func TestAnotherRunIsAskedForNothing(t *testing.T) {

@@ -29,7 +29,9 @@ type follower struct {
 	in     chan *clusterpb.SessionEvents
 	wake   chan struct{} // gone changed
 
-	gone bool // guarded by w.mu
+	// w.mu guards these two.
+	gone bool // discovery does not have the server
+	left bool // and it said goodbye, or runs anew
 
 	// The rest is of run's goroutine.
 	next  uint64           // number of the next event to tell
@@ -38,6 +40,7 @@ type follower struct {
 
 func newFollower(w *Watch, s *cluster.Server, before *follower) *follower {
 	if before != nil {
+		before.left = true
 		before.setGone(true)
 	}
 	return &follower{
@@ -59,6 +62,14 @@ func (f *follower) isGone() bool {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	return f.gone
+}
+
+// isEmpty reports whether nothing more is to come: the frontend left in order, and
+// its sessions are closed. One that only lost its registration goes on.
+func (f *follower) isEmpty() bool {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return f.gone && f.left && len(f.known) == 0
 }
 
 // hear takes what the frontend published.
@@ -113,7 +124,7 @@ func (f *follower) follow(ctx context.Context) {
 			heard.Reset(silence)
 		case <-heard.C:
 			heard.Reset(silence)
-			if f.finished(ctx) {
+			if len(f.in) == 0 && f.finished(ctx) { // a slow listener is no silence of the frontend
 				return
 			}
 		case events := <-f.in:
@@ -121,7 +132,7 @@ func (f *follower) follow(ctx context.Context) {
 				continue
 			}
 			heard.Reset(silence)
-			if f.apply(ctx, events); len(f.known) == 0 && f.isGone() && f.finished(ctx) {
+			if f.apply(ctx, events); f.isEmpty() && f.finished(ctx) {
 				return
 			}
 		}
@@ -181,8 +192,11 @@ func (f *follower) change(ctx context.Context, e *clusterpb.SessionEvent) {
 	f.tell(ctx, out)
 }
 
-// tell keeps in known what it told.
+// tell keeps in known what it told. When the listening ends it tells no more.
 func (f *follower) tell(ctx context.Context, e session.Event) {
+	if ctx.Err() != nil {
+		return
+	}
 	if e.Kind == session.EventBound {
 		f.known[e.Session] = e.UID
 	} else {

@@ -60,6 +60,7 @@ func (w *Watch) AddServer(e cluster.Event) {
 	defer w.mu.Unlock()
 	before := w.followers[s.ID]
 	if before != nil && before.server.Nonce == s.Nonce {
+		before.left = false
 		before.setGone(false) // it was away from etcd, and its sessions were not
 		return
 	}
@@ -74,6 +75,7 @@ func (w *Watch) RemoveServer(e cluster.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if f := w.followers[e.Server.ID]; f != nil && f.server.Nonce == e.Server.Nonce {
+		f.left = e.Reason == cluster.ReasonLeft || e.Reason == cluster.ReasonReplaced
 		f.setGone(true)
 	}
 }
