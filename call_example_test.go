@@ -82,7 +82,7 @@ func awaitLeader(ctx context.Context, d *cluster.EtcdDiscovery) {
 	}
 	for e, err := range d.Follow(ctx, now.Seq()) {
 		must(err)
-		if e.Kind == cluster.EventLeader && e.Reason != cluster.ReasonVacant {
+		if e.Kind == cluster.EventLeader && e.Type == "room" && e.Reason != cluster.ReasonVacant {
 			return
 		}
 	}

@@ -124,12 +124,11 @@ func ExampleApp_WatchSessions() {
 		must(app.WatchSessions("gate", func(_ context.Context, e session.Event) { heard <- e }))
 	})
 	defer stop()
+	tell := func(e session.Event) { fmt.Printf("%s %s on %s %q\n", e.UID, e.Kind, e.Frontend, e.Reason) }
 	must(player.Request(context.Background(), "club.door.enter", &Entry{Name: "ann"}, nil))
+	tell(<-heard)
 	must(player.Close())
-	for range 2 {
-		e := <-heard
-		fmt.Printf("%s %s on %s %q\n", e.UID, e.Kind, e.Frontend, e.Reason)
-	}
+	tell(<-heard)
 	// Output:
 	// ann bound on gate-1 ""
 	// ann closed on gate-1 "left"
