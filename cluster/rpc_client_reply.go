@@ -53,7 +53,8 @@ func (c *RPCClient) receiveOne(text string, m message) error {
 	return nil
 }
 
-// bounced completes the calls of a bundle that reached nobody.
+// bounced completes the calls of a bundle that reached nobody, in the order of
+// sending: who sends them again goes by it.
 func (c *RPCClient) bounced(bundle string) error {
 	token, err := strconv.ParseUint(bundle, 36, 64)
 	if err != nil {
