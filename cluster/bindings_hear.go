@@ -49,10 +49,15 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 	return v != yields
 }
 
-// insist announces e once more.
+// insist announces e once more, if it still has its user.
 func (b *Bindings) insist(uid string, e *binding) {
 	b.group.Go("bindings insist", func(context.Context) {
-		_ = b.params.Announce(b.message(uid, e)) // while NATS is away there is nobody to convince
+		b.mu.Lock()
+		has := b.held[uid] == e && !e.dropped
+		b.mu.Unlock()
+		if has {
+			_ = b.params.Announce(b.message(uid, e)) // while NATS is away there is nobody to convince
+		}
 	})
 }
 
