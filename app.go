@@ -140,9 +140,10 @@ func (a *App) beforeStart(do func() error) error {
 	return do()
 }
 
-// Start brings the app up: its modules in order, then its acceptors, and last
-// of all its registration in the cluster. When it returns nil clients and
-// servers are served; when it fails nothing is left running. An app starts once.
+// Start brings the app up: its modules in order, then the addresses of its
+// acceptors and its registration in the cluster, and last of all it lets clients
+// in. When it returns nil clients and servers are served; when it fails nothing
+// is left running. An app starts once.
 func (a *App) Start(ctx context.Context) error {
 	ctx, returned, err := a.claimStart(ctx)
 	if err != nil {

@@ -46,29 +46,34 @@ func (a *App) joinCluster() error {
 	a.discovery.AddListener(a.bindings)
 	a.links = append(a.links, a.bindings)
 	if a.pool != nil {
-		a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
-		subjects := newUserSubjects(a.server, a.log)
-		subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
-		subjects.hook(a.pool)
-		switch c := a.config.Session; {
-		case !c.Unique || c.Policy == config.SessionsSeveral:
-		case c.Policy == config.SessionPerDevice:
-			a.pool.OnBind(a.announceDevice)
-		default:
-			a.dispatcher.Heard = a.bindings.Heard
-			hookBindings(a.pool, a.bindings)
-		}
-		sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })
-		a.dispatcher.Sessions = sessions.Answer
-		a.links = append(a.links, subjects, sessions)
-		if a.config.Modules.BindingStorage.Enabled {
-			plain := newPlainBindings(a)
-			plain.hook()
-			a.links = append(a.links, plain)
-		}
-		a.discovery.AddListener(subjects)
+		a.joinAsFrontend()
 	}
 	return nil
+}
+
+// joinAsFrontend makes the parts that tell other servers of the players here.
+func (a *App) joinAsFrontend() {
+	a.host.Fenced = func() bool { return a.discovery.Fenced() || aside(a.discovery.Self()) != nil }
+	subjects := newUserSubjects(a.server, a.log)
+	subjects.always = a.opts.filter != nil || len(a.config.Cluster.SD.Etcd.ServerTypesBlacklist) > 0
+	subjects.hook(a.pool)
+	switch c := a.config.Session; {
+	case !c.Unique || c.Policy == config.SessionsSeveral:
+	case c.Policy == config.SessionPerDevice:
+		a.pool.OnBind(a.announceDevice)
+	default:
+		a.dispatcher.Heard = a.bindings.Heard
+		hookBindings(a.pool, a.bindings)
+	}
+	sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })
+	a.dispatcher.Sessions = sessions.Answer
+	a.links = append(a.links, subjects, sessions)
+	if a.config.Modules.BindingStorage.Enabled {
+		plain := newPlainBindings(a)
+		plain.hook()
+		a.links = append(a.links, plain)
+	}
+	a.discovery.AddListener(subjects)
 }
 
 func (a *App) bindingsParams() cluster.BindingsParams {
