@@ -21,11 +21,8 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		return false
 	}
 	v := b.judgeLocked(e, m)
-	if e.busy != nil && v != yields {
-		e.rival = max(e.rival, m.GetEpoch()) // its owner will know
-	}
-	if old := e.before; old != nil && m.GetEpoch() == 0 && b.judgeLocked(old, m) == yields {
-		e.passed = true
+	if e.busy != nil {
+		b.noteLocked(e, m, v)
 	}
 	ends := v == yields && !e.binds
 	switch {
@@ -34,8 +31,6 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 			e.rev, e.put = 0, "" // the record is the other's
 		}
 		b.dropLocked(m.GetUid(), e)
-	case v == yields:
-		e.rival = yielded // Bound finds it
 	case v == insists && !e.insisted:
 		e.insisted = true
 		if !e.binds { // else Bound insists
@@ -47,6 +42,17 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		b.end(e.session)
 	}
 	return v != yields
+}
+
+// noteLocked keeps what the owner of e has to know of an announcement.
+func (b *Bindings) noteLocked(e *binding, m *clusterpb.BindMsg, v ruling) {
+	e.rival = max(e.rival, m.GetEpoch())
+	if v == yields && e.binds {
+		e.rival = yielded
+	}
+	if old := e.before; old != nil && m.GetEpoch() == 0 && b.judgeLocked(old, m) == yields {
+		e.passed = true
+	}
 }
 
 // insist announces e once more, if it still has its user.
