@@ -89,7 +89,9 @@ const (
 // server with the higher id, so that not both yield. In doubt neither does: the
 // records decide when etcd answers again.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
-	switch {
+	switch r := e.replaced; {
+	case r != nil && m.GetFid() == r.ServerID && m.GetSession() == r.Session && m.GetEpoch() == 0:
+		return stays // it had a record, though it was not told so
 	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session && m.GetEpoch() > e.epoch:
 		return yields // its record was written, though nobody said so here
 	case m.GetEpoch() > 0:
