@@ -89,7 +89,7 @@ type binding struct {
 	binds    bool          // the owner is Bind, until Bound or Unbind
 	dropped  bool          // the session is gone: the owner deletes the record
 	put      string        // value that may have been written as its record
-	replaced *Binding      // another server's record that was taken over
+	replaced *Binding      // another server's record that was taken over last
 	insisted bool          // the others are told again, or will be by Bound
 	silent   bool          // it could not be announced
 	adrift   bool          // its record may say something else
@@ -211,6 +211,9 @@ func (b *Bindings) enter(ctx context.Context, session int64, uid string) (*bindi
 			o := b.orphans[who] // when it had the user before: its record is needed again
 			e.rev, e.put = o.rev, o.value
 			delete(b.orphans, who)
+			if old != nil {
+				e.replaced = old.replaced
+			}
 			b.held[uid] = e
 			b.mu.Unlock()
 			return e, nil
@@ -239,7 +242,7 @@ func (b *Bindings) take(uid string, e *binding) error {
 func (b *Bindings) message(uid string, e *binding) *clusterpb.BindMsg {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Epoch: e.epoch}
+	m := &clusterpb.BindMsg{Uid: uid, Fid: b.params.Self.ID, Session: e.session, Epoch: e.epoch}
 	if !e.at.IsZero() {
 		m.AgeUs = time.Since(e.at).Microseconds()
 	}
@@ -283,7 +286,7 @@ func (b *Bindings) Bound(session int64, uid string) error {
 func (b *Bindings) releaseLocked(uid string, e *binding) (lost bool) {
 	close(e.busy)
 	rival := e.rival
-	e.busy, e.binds, e.replaced, e.rival = nil, false, nil, 0
+	e.busy, e.binds, e.rival = nil, false, 0
 	if rival <= e.order() || e.order() == 0 && rival != yielded { // without either, it is the younger
 		return false
 	}

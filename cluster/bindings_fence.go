@@ -126,7 +126,9 @@ func (f *fencing) succeeded(revision int64) {
 	if f.e.epoch == 0 {
 		f.e.epoch = cmp.Or(f.record.Epoch, revision)
 	}
-	f.e.replaced = f.before
+	if f.before != nil {
+		f.e.replaced = f.before
+	}
 	f.b.mu.Unlock()
 	if f.before != nil {
 		f.b.tell(f.before, f.b.message(f.uid, f.e))

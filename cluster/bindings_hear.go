@@ -21,11 +21,8 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		return false
 	}
 	v := b.judgeLocked(e, m)
-	if e.busy != nil && v != yields {
-		e.rival = max(e.rival, m.GetEpoch()) // its owner will know
-	}
-	if old := e.before; old != nil && m.GetEpoch() == 0 && b.judgeLocked(old, m) == yields {
-		e.passed = true
+	if e.busy != nil {
+		b.noteLocked(e, m, v)
 	}
 	ends := v == yields && !e.binds
 	switch {
@@ -34,8 +31,6 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 			e.rev, e.put = 0, "" // the record is the other's
 		}
 		b.dropLocked(m.GetUid(), e)
-	case v == yields:
-		e.rival = yielded // Bound finds it
 	case v == insists && !e.insisted:
 		e.insisted = true
 		if !e.binds { // else Bound insists
@@ -47,6 +42,17 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		b.end(e.session)
 	}
 	return v != yields
+}
+
+// noteLocked keeps what the owner of e has to know of an announcement.
+func (b *Bindings) noteLocked(e *binding, m *clusterpb.BindMsg, v ruling) {
+	e.rival = max(e.rival, m.GetEpoch())
+	if v == yields && e.binds {
+		e.rival = yielded
+	}
+	if old := e.before; old != nil && m.GetEpoch() == 0 && b.judgeLocked(old, m) == yields {
+		e.passed = true
+	}
 }
 
 // insist announces e once more, if it still has its user.
@@ -83,7 +89,9 @@ const (
 // server with the higher id, so that not both yield. In doubt neither does: the
 // records decide when etcd answers again.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
-	switch {
+	switch r := e.replaced; {
+	case r != nil && m.GetFid() == r.ServerID && m.GetSession() == r.Session && m.GetEpoch() == 0:
+		return stays // it had a record, though it was not told so
 	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session && m.GetEpoch() > e.epoch:
 		return yields // its record was written, though nobody said so here
 	case m.GetEpoch() > 0:

@@ -55,7 +55,7 @@ func (m *model) step(t *rapid.T) {
 		m.Heard(&clusterpb.BindMsg{
 			Uid: "u", Fid: rapid.SampledFrom([]string{"", "a", "m", "z"}).Draw(t, "from"),
 			Epoch: rapid.Int64Min(-1).Draw(t, "epoch"), Base: rapid.Int64Min(-1).Draw(t, "base"), AgeUs: rapid.Int64().Draw(t, "age"),
-			ReplacedNonce: rapid.SampledFrom([]string{"", "n"}).Draw(t, "run"), ReplacedSession: m.last,
+			ReplacedNonce: rapid.SampledFrom([]string{"", "n"}).Draw(t, "run"), ReplacedSession: m.last, Session: rapid.Int64Range(0, 3).Draw(t, "session"),
 		})
 	case what == "bind" && !m.binds:
 		m.last++

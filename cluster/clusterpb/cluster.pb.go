@@ -950,9 +950,10 @@ type BindMsg struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Uid             string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Fid             string                 `protobuf:"bytes,2,opt,name=fid,proto3" json:"fid,omitempty"`
-	Epoch           int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`  // of the record of the bind in etcd; 0: there is none, or not yet
-	Base            int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`    // without an epoch: the revision of etcd at which there was none; 0: etcd is away
-	Device          string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"` // only sessions of the user on this device end; one_device says that it counts
+	Epoch           int64                  `protobuf:"varint,1000,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the record of the bind in etcd; 0: there is none, or not yet
+	Session         int64                  `protobuf:"varint,1001,opt,name=session,proto3" json:"session,omitempty"` // on the frontend
+	Base            int64                  `protobuf:"varint,1002,opt,name=base,proto3" json:"base,omitempty"`       // without an epoch: the revision of etcd at which there was none; 0: etcd is away
+	Device          string                 `protobuf:"bytes,1010,opt,name=device,proto3" json:"device,omitempty"`    // only sessions of the user on this device end; one_device says that it counts
 	OneDevice       bool                   `protobuf:"varint,1011,opt,name=one_device,json=oneDevice,proto3" json:"one_device,omitempty"`
 	ReplacedNonce   string                 `protobuf:"bytes,1003,opt,name=replaced_nonce,json=replacedNonce,proto3" json:"replaced_nonce,omitempty"`        // the run of the frontend whose record this one has replaced
 	ReplacedSession int64                  `protobuf:"varint,1004,opt,name=replaced_session,json=replacedSession,proto3" json:"replaced_session,omitempty"` // and the session there
@@ -1008,6 +1009,13 @@ func (x *BindMsg) GetFid() string {
 func (x *BindMsg) GetEpoch() int64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BindMsg) GetSession() int64 {
+	if x != nil {
+		return x.Session
 	}
 	return 0
 }
@@ -1955,11 +1963,12 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\"\n" +
 	"\n" +
 	"PushAnswer\x12\x14\n" +
-	"\x05found\x18\x01 \x01(\fR\x05found\"\xfe\x01\n" +
+	"\x05found\x18\x01 \x01(\fR\x05found\"\x99\x02\n" +
 	"\aBindMsg\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03fid\x18\x02 \x01(\tR\x03fid\x12\x15\n" +
-	"\x05epoch\x18\xe8\a \x01(\x03R\x05epoch\x12\x13\n" +
+	"\x05epoch\x18\xe8\a \x01(\x03R\x05epoch\x12\x19\n" +
+	"\asession\x18\xe9\a \x01(\x03R\asession\x12\x13\n" +
 	"\x04base\x18\xea\a \x01(\x03R\x04base\x12\x17\n" +
 	"\x06device\x18\xf2\a \x01(\tR\x06device\x12\x1e\n" +
 	"\n" +
