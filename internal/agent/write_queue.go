@@ -37,6 +37,7 @@ type writeQueue struct {
 	frames   int        // in buf
 	taken    int        // frames being written
 	bytes    int        // being written
+	large    int        // bytes of the first frame, when it alone is more than may wait
 	held     *held      // the newest of what replaces; nil when nothing waits
 	writing  bool       // somebody writes
 	finished bool       // takes no more
@@ -90,6 +91,9 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 	if when == writeLast {
 		q.releaseLocked()
 	}
+	if frames, _ := q.pendingLocked(); frames == 0 && len(packet) > q.a.host.QueueBytes {
+		q.large = len(packet)
+	}
 	q.appendLocked(packet)
 	q.startLocked(when)
 	return nil
@@ -110,9 +114,11 @@ func (q *writeQueue) tooSlow() {
 	q.a.abort(protocol.ReasonSlow)
 }
 
+// fullLocked reports whether no more may wait. A frame that is larger than all that
+// may wait is taken when it is alone, and does not count for those behind it.
 func (q *writeQueue) fullLocked(more int) bool {
 	frames, pending := q.pendingLocked()
-	return frames > 0 && (frames >= q.a.host.QueueMessages || pending+more > q.a.host.QueueBytes)
+	return frames > 0 && (frames >= q.a.host.QueueMessages || pending-q.large+more > q.a.host.QueueBytes)
 }
 
 // pendingLocked is what the client has not been given yet, with what is being
@@ -213,7 +219,7 @@ func (q *writeQueue) putBack(buf *[]byte, n int) {
 	}
 	q.buf = buf
 	q.frames += q.taken
-	q.bytes, q.taken = 0, 0
+	q.bytes, q.taken, q.large = 0, 0, max(0, q.large-n)
 }
 
 // written reports true when nothing is left.
@@ -221,7 +227,7 @@ func (q *writeQueue) written(buf *[]byte) bool {
 	putBuffer(buf, *buf)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes, q.taken = 0, 0
+	q.bytes, q.taken, q.large = 0, 0, 0 // large was the first, or is none
 	if (q.buf != nil || q.held != nil) && !q.abandonedLocked() {
 		return false
 	}
@@ -232,13 +238,16 @@ func (q *writeQueue) written(buf *[]byte) bool {
 // failed ends a connection whose stream is torn.
 func (q *writeQueue) failed(buf *[]byte, err error) {
 	putBuffer(buf, *buf)
-	q.mu.Lock()
-	q.lingers = false
-	q.mu.Unlock()
 	reason := protocol.ReasonBroken
 	if errors.Is(err, acceptor.ErrDeadline) {
 		reason = protocol.ReasonSlow
 	}
+	q.mu.Lock()
+	if !q.closed { // a later write would fail for another reason, and might tell it first
+		q.closed, q.reason = true, reason
+	}
+	q.lingers = false
+	q.mu.Unlock()
 	q.a.abort(reason)
 	q.stop()
 }

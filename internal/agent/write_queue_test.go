@@ -114,6 +114,30 @@ func TestS11_NothingIsLostBelowTheCap(t *testing.T) {
 	require.NoError(t, s.Context().Err())
 }
 
+// A message larger than what may wait does not cost its reader the connection,
+// and what follows it is bounded as always.
+func TestALargeMessageLeavesRoomForOthers(t *testing.T) {
+	t.Parallel()
+	const limit, large = 64 << 10, 8 << 20 // more than the kernel takes
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueBytes, p.WriteTimeout = limit, time.Hour })
+	nc, s := r.joined()
+	in := bufio.NewReader(nc)
+	for range 2 { // the second time shows that the first is forgotten
+		require.NoError(t, s.Push(t.Context(), "p", numbered(0, large)))
+		require.NoError(t, s.Push(t.Context(), "p", numbered(1, limit/2)))
+		for number, size := range []int{large, limit / 2} {
+			p, err := readPacket(in)
+			require.NoError(t, err)
+			m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+			require.NoError(t, err)
+			require.Equal(t, numbered(uint32(number), size), m.Data)
+		}
+	}
+	require.NoError(t, s.Push(t.Context(), "p", numbered(0, large)))
+	overfill(t, s, limit/4)
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
+}
+
 // Responses, pushes and shared packets of many goroutines stay whole, and in
 // the order of each of them.
 func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
