@@ -101,7 +101,7 @@ func (b *backend) frontend() (*cluster.Server, error) {
 	}
 	server, ok := b.d.discovery.Server(b.s.Frontend())
 	if !ok {
-		return nil, errNoFrontend.With("server", b.s.Frontend())
+		return nil, errNoFrontend
 	}
 	return server, nil
 }
