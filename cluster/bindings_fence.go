@@ -173,10 +173,12 @@ func (b *Bindings) earlier(uid string, held *Binding, e *binding) error {
 		return nil
 	case epoch > held.Epoch: // it is that of one who did not know of this bind when its lease was lost
 		return nil
-	case epoch > 0:
+	}
+	// It was made while etcd could not be asked here, before or after this bind, or
+	// its session may have ended: its owner can tell.
+	err := b.givenUp(uid, held, e)
+	if err != nil && epoch > 0 { // in doubt the later one stays
 		return errLost
 	}
-	// The record was made while etcd could not be asked here, before or after this
-	// bind: its owner can tell.
-	return b.givenUp(uid, held, e)
+	return err
 }

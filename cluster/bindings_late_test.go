@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/cereus-game/cereus/cluster/clusterpb"
+)
+
+// TestBindings_NotBothYield: a record that was written though its writer does not
+// know, and that was taken over. The one who took it over hears late of the bind
+// it followed.
+func TestBindings_NotBothYield(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 2)
+	a, b := v.all[0], v.all[1]
+	var late *clusterpb.BindMsg
+	b.params.Announce = func(m *clusterpb.BindMsg) error { late = m; return nil }
+	b.away.Store(true)
+	require.NoError(t, b.Bind(testContext(t), 1, "u"))
+	kv, err := b.discovery.kv()
+	require.NoError(t, err)
+	lease, err := b.discovery.lease()
+	require.NoError(t, err)
+	b.mu.Lock()
+	e := b.held["u"]
+	e.put = b.record(e).value()
+	b.mu.Unlock()
+	_, err = kv.Put(testContext(t), bindingKey("gate", "u"), e.put, clientv3.WithLease(lease))
+	require.NoError(t, err)
+
+	require.NoError(t, a.bind(t, 2, "u")) // takes the record over, and b hears of it
+	a.Heard(late)
+	if err := b.Bound(1, "u"); err != nil {
+		b.Unbind(1, "u")
+	}
+	eventually(t, func() bool { return (a.has("u") == 2) != (b.has("u") == 1) }, "one of them is left")
+}
+
+// TestBindings_RecordOfNobody: a later login that has ended, though its record is
+// still there, ends no session that was put again meanwhile.
+func TestBindings_RecordOfNobody(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 2)
+	a, b := v.all[0], v.all[1]
+	require.NoError(t, b.bind(t, 1, "u"))
+	lease, err := a.discovery.lease()
+	require.NoError(t, err)
+	_, err = rawClient(t, v.etcd).Put(testContext(t), "t/"+bindingKey("gate", "u"), a.record(&binding{session: 9, epoch: 1 << 40}).value(), clientv3.WithLease(lease))
+	require.NoError(t, err)
+	b.Compare()
+	eventually(t, v.located("u", "gate-1", 1), "it takes the record back")
+	require.Equal(t, int64(1), b.has("u"))
+}
