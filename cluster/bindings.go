@@ -266,7 +266,7 @@ func (b *Bindings) Bound(session int64, uid string) error {
 	}
 	e.before = nil
 	lost := b.releaseLocked(uid, e)
-	unrecorded := e.epoch == 0
+	unsure := e.epoch == 0 || e.adrift
 	if e.insisted && !lost {
 		b.insist(uid, e)
 	}
@@ -275,7 +275,7 @@ func (b *Bindings) Bound(session int64, uid string) error {
 		b.end(session)
 		return ErrBoundElsewhere
 	}
-	if _, err := b.params.Discovery.lease(); unrecorded && err == nil { // else a gap is told with the lease
+	if _, err := b.params.Discovery.lease(); unsure && err == nil { // else a gap is told with the lease
 		signal(b.wake)
 	}
 	return nil
@@ -342,6 +342,8 @@ func (b *Bindings) restoreLocked(uid string, old, e *binding) bool {
 	b.held[uid] = old
 	if e.recorded() {
 		old.rev, old.lease = max(old.rev, e.rev), 0 // the record may be e's
+	}
+	if e.recorded() || e.adrift {
 		old.adrift = true
 		signal(b.wake)
 	}

@@ -54,3 +54,27 @@ func TestBindings_RecordOfNobody(t *testing.T) {
 	eventually(t, v.located("u", "gate-1", 1), "it takes the record back")
 	require.Equal(t, int64(1), b.has("u"))
 }
+
+// TestBindings_ComparedInTheMiddle: a gap that is told while a bind is under way
+// concerns its record, too, and that of the session before when the bind fails.
+func TestBindings_ComparedInTheMiddle(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 1)
+	b := v.all[0]
+	gap := func() {
+		_, err := rawClient(t, v.etcd).Delete(testContext(t), "t/"+bindingKey("gate", "u"))
+		require.NoError(t, err)
+		b.Compare()
+		eventually(t, func() bool { b.Bindings.mu.Lock(); defer b.Bindings.mu.Unlock(); return b.held["u"].adrift }, "it was looked at")
+	}
+	require.NoError(t, b.Bind(testContext(t), 1, "u"))
+	gap()
+	require.NoError(t, b.Bound(1, "u"))
+	eventually(t, v.located("u", "gate-0", 1), "it is recorded again")
+
+	b.away.Store(true)
+	require.NoError(t, b.Bind(testContext(t), 2, "u"))
+	gap()
+	b.Unbind(2, "u")
+	eventually(t, v.located("u", "gate-0", 1), "and so is the one before")
+}

@@ -113,7 +113,10 @@ func (b *Bindings) mendOne(uid string) error {
 	b.mu.Lock()
 	e := b.held[uid]
 	if e == nil || e.busy != nil {
-		b.mu.Unlock() // who is at it sees to it
+		if e != nil {
+			e.adrift = true // looked at when its bind is over
+		}
+		b.mu.Unlock()
 		return nil
 	}
 	e.busy = make(chan struct{})
