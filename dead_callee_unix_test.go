@@ -140,26 +140,14 @@ func TestN17_StoppedPastTheDeadline(t *testing.T) {
 	require.Len(t, w.began("stopped"), 21)
 }
 
-// during measures the p99 of a frontend's own handlers for a while, without what
-// the machine itself held up.
+// during is atHome of players who do nothing else.
 func during(t testing.TB, front *cereus.App, lag *stalls) time.Duration {
 	t.Helper()
-	f := newFlow(t, "local")
-	for range 4 {
-		p := dial(t, front)
-		f.start(10*time.Millisecond, func(id string) ([]byte, error) {
-			return p.RequestRaw(context.Background(), "connector.local.echo", []byte(id))
-		})
+	players := make([]*player, 4)
+	for i := range players {
+		players[i] = dial(t, front)
 	}
-	require.NoError(t, idle(t.Context(), 2*time.Second))
-	var took []time.Duration
-	for _, e := range f.stop() {
-		require.NoError(t, e.err, "a handler of the frontend itself")
-		if !lag.within(e.began, e.until()) {
-			took = append(took, e.took)
-		}
-	}
-	return percentile(took, 99)
+	return atHome(t, players, lag)
 }
 
 // TestN21_OneOfTwoStopped: a backend hangs, and discovery does not know. The

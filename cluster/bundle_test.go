@@ -19,6 +19,7 @@ import (
 // bundleWorld is a caller and a callee on a NATS server, and an ear on it.
 type bundleWorld struct {
 	url         string
+	options     []nats.Option
 	front, back *NATSTransport
 	client      *RPCClient
 
@@ -27,8 +28,12 @@ type bundleWorld struct {
 
 func newBundleWorld(t *testing.T) *bundleWorld {
 	t.Helper()
-	nodes := startNATS(t)
-	w := &bundleWorld{url: nodes.NATSURL()}
+	return newBundleWorldAt(t, startNATS(t).NATSURL())
+}
+
+func newBundleWorldAt(t *testing.T, url string, options ...nats.Option) *bundleWorld {
+	t.Helper()
+	w := &bundleWorld{url: url, options: options}
 	ear := w.connect(t)
 	for subject, count := range map[string]*atomic.Int64{"pitaya/servers/>": &w.requests, "_INBOX.>": &w.replies} {
 		_, err := ear.Subscribe(strings.Replace(subject, "/>", "/room/back-1", 1), func(m *nats.Msg) {
@@ -39,14 +44,22 @@ func newBundleWorld(t *testing.T) *bundleWorld {
 		require.NoError(t, err)
 	}
 	require.NoError(t, ear.Flush())
-	w.front, w.back = natsTransport(t, w.url, "front", nil), natsTransport(t, w.url, "back", nil)
+	w.front, w.back = w.transport(t), w.transport(t)
 	w.client = newTestClient(t, w.front, rpcPatience)
 	return w
 }
 
+func (w *bundleWorld) transport(t *testing.T) *NATSTransport {
+	t.Helper()
+	transport, err := NewNATSTransport(NATSParams{URL: w.url, Options: w.options})
+	require.NoError(t, err)
+	initModule(t, transport)
+	return transport
+}
+
 func (w *bundleWorld) connect(t *testing.T) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(w.url)
+	nc, err := nats.Connect(w.url, w.options...)
 	require.NoError(t, err)
 	t.Cleanup(nc.Close)
 	return nc

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,7 @@ type callInfo struct {
 type pendingCall struct {
 	completer
 	info callInfo
+	sent uint64 // its place in the order of sending; 0: not yet
 }
 
 // pendingCalls holds the calls that wait for a reply. A call is known by its
@@ -43,6 +46,7 @@ type pendingCalls struct {
 	start   time.Time
 	expired func(pendingCall)
 
+	sent   atomic.Uint64 // the latest pendingCall.sent
 	count  atomic.Int64
 	asleep atomic.Bool
 	wake   chan struct{}
@@ -87,7 +91,7 @@ func makeToken(generation uint32, slot int32, shard int) uint64 {
 func (p *pendingCalls) add(done completer, info callInfo) (uint64, error) {
 	i := int(rand.Uint32() % pendingShards)
 	deadline := p.tick(time.Now().Add(info.timeout)) + 1
-	token, ok := p.shards[i].add(pendingCall{done, info}, deadline, i)
+	token, ok := p.shards[i].add(pendingCall{completer: done, info: info}, deadline, i)
 	if !ok {
 		return 0, errStopped
 	}
@@ -123,6 +127,7 @@ func (p *pendingCalls) sending(token, epoch, bundle uint64) bool {
 	slot, ok := s.find(token)
 	if ok {
 		s.slots[slot].epoch, s.slots[slot].bundle = epoch, bundle
+		s.slots[slot].call.sent = p.sent.Add(1)
 	}
 	return ok
 }
@@ -132,9 +137,12 @@ func (p *pendingCalls) takeEpoch(epoch uint64) []pendingCall {
 	return p.takeIf(func(s *pendingSlot) bool { return s.epoch == epoch })
 }
 
-// takeBundle removes every call that was sent in the bundle.
+// takeBundle removes every call that was sent in the bundle, and returns them in
+// the order of sending.
 func (p *pendingCalls) takeBundle(token uint64) []pendingCall {
-	return p.takeIf(func(s *pendingSlot) bool { return s.bundle == token })
+	calls := p.takeIf(func(s *pendingSlot) bool { return s.bundle == token })
+	slices.SortFunc(calls, func(a, b pendingCall) int { return cmp.Compare(a.sent, b.sent) })
+	return calls
 }
 
 // close removes every call and refuses new ones.

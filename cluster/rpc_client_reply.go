@@ -23,7 +23,9 @@ func (c *RPCClient) receive(m message) {
 	case !bundled:
 		err = c.receiveOne(token, m)
 	case m.undelivered:
-		err = c.bounced(token)
+		err = c.endBundle(token, c.bounce)
+	case token != "":
+		err = c.endBundle(token, c.misunderstood)
 	default:
 		err = eachBundled(m.data, func(token, body []byte) {
 			_ = c.receiveOne(string(token), message{data: bytes.Clone(body)}) // a token is a number
@@ -53,17 +55,28 @@ func (c *RPCClient) receiveOne(text string, m message) error {
 	return nil
 }
 
-// bounced completes the calls of a bundle that reached nobody.
-func (c *RPCClient) bounced(bundle string) error {
+// endBundle has end complete the calls of a bundle, in the order of sending: who
+// sends those again that reached nobody goes by it.
+func (c *RPCClient) endBundle(bundle string, end func(pendingCall)) error {
 	token, err := strconv.ParseUint(bundle, 36, 64)
 	if err != nil {
 		return err
 	}
 	for _, call := range c.pending.takeBundle(token) {
-		c.bounce(call)
+		end(call)
 	}
 	return nil
 }
+
+// misunderstood completes a call of a bundle that was answered as one request:
+// the server came back as a version that takes no bundles.
+func (c *RPCClient) misunderstood(call pendingCall) {
+	c.metrics.CountRPC(EventMaybe)
+	call.complete(nil, errMisunderstood)
+}
+
+var errMisunderstood = errs.New(errs.CodeUnavailable,
+	"the server has become one of another version, which did not understand: the call may have run").With("maybe", "true")
 
 func (c *RPCClient) bounce(call pendingCall) {
 	c.metrics.CountRPC(EventUndelivered)

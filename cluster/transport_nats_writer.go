@@ -41,7 +41,7 @@ func (t *NATSTransport) quiet() bool {
 // writeLone sends m in its caller's turn. It waits for nothing.
 func (t *NATSTransport) writeLone(m outgoing) {
 	defer t.queue.end()
-	if socket := t.writeOne(&m); socket != nil && socket.try() {
+	if socket := t.writeOne(&m, t.state.Load()); socket != nil && socket.try() {
 		t.leave(socket)
 	}
 }
@@ -101,16 +101,16 @@ func (t *NATSTransport) writeAll(batch []natsQueued) {
 // writeSome sends the first message of batch, or what may travel with it, too. It
 // returns how many that were, and the socket that has yet to be written to, if any.
 func (t *NATSTransport) writeSome(batch []natsQueued) (int, *natsSocket) {
-	n := bundleLength(batch, t.state.Load().maxPayload)
+	state := t.state.Load()
+	n := bundleLength(batch, state.maxPayload)
 	if n == 1 {
-		return 1, t.writeOne(&batch[0].outgoing)
+		return 1, t.writeOne(&batch[0].outgoing, state)
 	}
-	return n, t.writeBundle(batch[:n])
+	return n, t.writeBundle(batch[:n], state)
 }
 
 // writeOne sends m, and returns the socket that has yet to be written to, if any.
-func (t *NATSTransport) writeOne(m *outgoing) *natsSocket {
-	state := t.state.Load()
+func (t *NATSTransport) writeOne(m *outgoing, state *natsState) *natsSocket {
 	if !m.ready(state, m.token) {
 		return nil
 	}
@@ -120,8 +120,7 @@ func (t *NATSTransport) writeOne(m *outgoing) *natsSocket {
 }
 
 // writeBundle sends messages as one, but those that are not to be sent any more.
-func (t *NATSTransport) writeBundle(messages []natsQueued) *natsSocket {
-	state := t.state.Load()
+func (t *NATSTransport) writeBundle(messages []natsQueued, state *natsState) *natsSocket {
 	first := messages[0].outgoing
 	whole := outgoing{subject: first.bundle, body: &t.bundle, bundled: true, reply: first.reply, call: first.call, token: first.token}
 	ready := messages[:0]
