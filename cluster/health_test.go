@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,8 @@ func TestHealth_OutOfTheListAndBack(t *testing.T) {
 		eventually(t, sees(watcher), "it is out of the list")
 		require.Error(t, d.Unhealthy())
 	}
-	require.Equal(t, []string{"add self", "remove self left", "add self", "remove self left"}, heard.events())
+	all := []string{"add self", "remove self left", "add self", "remove self left"}
+	eventually(t, func() bool { return slices.Equal(all, heard.events()) }, "the listener is told after the view")
 	require.NoError(t, d.Deregister(testContext(t)))
 	fault.Store(nil)
 	eventually(t, func() bool { return d.Unhealthy() == nil }, "healthy")
@@ -80,13 +82,18 @@ func TestHealth_ChecksThatMisbehave(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan struct{})
 	defer close(stuck)
-	for name, check := range map[string]func(context.Context) error{
-		"panic: boom":       func(context.Context) error { panic("boom") },
-		"took longer than":  func(context.Context) error { <-stuck; return nil },
-		"has not returned ": func(context.Context) error { <-stuck; return nil },
+	panics := func(context.Context) error { panic("boom") }
+	hangs := func(context.Context) error { <-stuck; return nil }
+	for name, c := range map[string]struct {
+		check    func(context.Context) error
+		interval time.Duration
+	}{
+		"panic: boom":       {panics, time.Millisecond},
+		"took longer than":  {hangs, time.Hour}, // what the first round says
+		"has not returned ": {hangs, time.Millisecond},
 	} {
 		p := etcdParams(backend("self"), startEtcd(t).EtcdEndpoints()[0])
-		p.Health = Health{Interval: time.Millisecond, Timeout: 20 * time.Millisecond, Checks: []HealthCheck{{Name: "odd", Check: check}}}
+		p.Health = Health{Interval: c.interval, Timeout: 20 * time.Millisecond, Checks: []HealthCheck{{Name: "odd", Check: c.check}}}
 		d := newEtcd(t, p)
 		register(t, d)
 		eventually(t, func() bool { err := d.Unhealthy(); return err != nil && strings.Contains(err.Error(), name) }, name)

@@ -78,6 +78,31 @@ func TestN21_AHungServerIsPassedOver(t *testing.T) {
 	require.Eventually(t, func() bool { return !front.isHung(first) && !front.isHung(second) }, patience, tick)
 }
 
+// N21: a server that has just gone on takes what comes for as old as what waited,
+// until it has read that. Nothing is sent there before: it would be refused.
+func TestN21_AServerThatGoesOnIsNotYetUsed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.Timeout = 2 * time.Second
+	w.withGame()
+	front := w.start("front-1", "front")
+	first, second := w.start("room-1", "room"), w.start("room-2", "room")
+	front.sees(first, second)
+	w.hang(first)
+	front.timesOut(t, first)
+	first.behind.Store(int64(time.Hour))
+	w.bus.SetFaults(nil)
+	_, err := front.d.RPC(t.Context(), OutgoingCall{Route: "room.rem.echo", ServerID: first.self.ID})
+	require.True(t, cluster.IsRefused(err), "%v", err)
+	for range 5 {
+		require.Equal(t, waking, front.d.probe(t.Context(), front.d.target(first.self)))
+		require.True(t, front.isHung(first))
+	}
+	require.Equal(t, []string{"room-2"}, front.offered("room"))
+	first.behind.Store(0)
+	require.Eventually(t, func() bool { return !front.isHung(first) }, patience, tick)
+}
+
 // What forwards let time out counts as well.
 func TestN21_ForwardsThatTimeOut(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ const (
 	probeTimeout  = time.Second
 	probePause    = time.Second
 	probePauseMax = 5 * time.Second
+	wakingPause   = 10 * time.Millisecond  // of a server that goes on: it soon serves
 	goneCheck     = 300 * time.Millisecond // between finding nobody and giving up what is under way
 	windowSilence = time.Second            // a full window and no answer for so long: it may hang
 )
@@ -23,6 +24,7 @@ const (
 	ignorance  finding = iota // it could not be asked
 	silence                   // no answer in time
 	life                      // this run of the server answered
+	waking                    // it answered, and takes for old what comes
 	absence                   // nobody is there
 	succession                // another run has taken the server's place
 )
@@ -41,6 +43,8 @@ func (d *Dispatcher) probe(ctx context.Context, t *target) finding {
 		return succession
 	case err == nil || answered(err):
 		return life
+	case takenForOld(err):
+		return waking
 	case cluster.IsGone(err):
 		return absence
 	case cluster.IsTimedOut(err):
@@ -79,6 +83,8 @@ func (d *Dispatcher) followUp(ctx context.Context, t *target) {
 			d.abandon(t)
 		case silence:
 			d.hangs(t)
+		case waking:
+			pause = wakingPause
 		case ignorance:
 		}
 		if !wait(ctx, pause) || !t.vitals.hung.Load() {
@@ -115,7 +121,7 @@ func (d *Dispatcher) check(t *target, pause time.Duration) {
 			switch d.probe(ctx, t) {
 			case absence, succession:
 				d.abandon(t)
-			case ignorance, silence, life:
+			case ignorance, silence, life, waking:
 			}
 		}
 	})

@@ -50,9 +50,18 @@ func (d *Dispatcher) outcome(t *target, had time.Duration, err error) {
 
 // answered reports whether an error is what the callee said. A callee may also
 // pass on that somebody else's call was cancelled or lost; that tells nothing.
+// Nor does one tell yet that it serves that takes calls for old.
 func answered(err error) bool {
 	return !cluster.IsUndelivered(err) && !cluster.IsTimedOut(err) && !cluster.IsMaybe(err) &&
-		errs.CodeOf(err) != errs.CodeClosed
+		errs.CodeOf(err) != errs.CodeClosed && !takenForOld(err)
+}
+
+// takenForOld reports whether the callee refused a call because its time was
+// over. A callee that stood still says so of all calls at first when it goes on,
+// until it has read what waited.
+func takenForOld(err error) bool {
+	e := asError(err)
+	return cluster.IsRefused(err) && e.Code == errs.CodeUnavailable && e.Message == errs.ErrRequestTimeout.Message
 }
 
 // answers notes a sign of life.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,13 @@ type node struct {
 	sequence  lifecycle.Sequence
 	rec       *recorder
 	once      sync.Once
+	behind    atomic.Int64 // how much older than it is a request counts as, as after a standstill
+}
+
+// ServeRequest is the dispatcher's, and that of a server that stood still.
+func (n *node) ServeRequest(in *cluster.Incoming) {
+	in.Received = in.Received.Add(-time.Duration(n.behind.Load()))
+	n.d.ServeRequest(in)
 }
 
 func (w *world) start(id, serverType string) *node {
@@ -82,7 +90,7 @@ func (w *world) start(id, serverType string) *node {
 	})
 	client := cluster.NewRPCClient(cluster.RPCClientParams{Self: self, Transport: n.transport, Prefix: "cereus/", Timeout: w.limits.Timeout})
 	server := cluster.NewRPCServer(cluster.RPCServerParams{
-		Self: self, Transport: n.transport, Prefix: "cereus/", Handler: n.d, Users: Users{D: n.d},
+		Self: self, Transport: n.transport, Prefix: "cereus/", Handler: n, Users: Users{D: n.d},
 	})
 	n.d.Join(n.discovery, client)
 	n.sequence.Add(n.discovery, n.d, n.transport, client, server)
