@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -26,7 +27,9 @@ func (d *etcdDialer) dial(ctx context.Context, address string) (net.Conn, error)
 		network, address = "unix", strings.TrimPrefix(path, "//")
 	}
 	conn, err := d.net.DialContext(ctx, network, address)
-	d.failure.dialed.note(err)
+	if !errors.Is(ctx.Err(), context.Canceled) { // an attempt that was called off says nothing
+		d.failure.dialed.note(err)
+	}
 	if err != nil {
 		return nil, err
 	}
