@@ -27,7 +27,7 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 	ends := v == yields && !e.binds
 	switch {
 	case ends:
-		if m.GetEpoch() > 0 && e.busy == nil {
+		if m.GetEpoch() > e.rev && e.busy == nil {
 			e.rev, e.put = 0, "" // the record is the other's
 		}
 		b.dropLocked(m.GetUid(), e)
@@ -37,11 +37,20 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 			b.insist(m.GetUid(), e)
 		}
 	}
+	if v != yields && b.replaces(m, e) { // one that did not know of it wrote over its record
+		e.adrift = true
+		signal(b.wake)
+	}
 	b.mu.Unlock()
 	if ends {
 		b.end(e.session)
 	}
 	return v != yields
+}
+
+// replaces reports whether the bind has taken over the record of e.
+func (b *Bindings) replaces(m *clusterpb.BindMsg, e *binding) bool {
+	return m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session
 }
 
 // noteLocked keeps what the owner of e has to know of an announcement.
@@ -92,7 +101,7 @@ func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 	switch r := e.replaced; {
 	case r != nil && m.GetFid() == r.ServerID && m.GetSession() == r.Session && m.GetEpoch() == 0:
 		return stays // it had a record, though it was not told so
-	case m.GetReplacedNonce() == b.params.Self.Nonce && m.GetReplacedSession() == e.session && m.GetEpoch() > e.epoch:
+	case b.replaces(m, e) && m.GetEpoch() > e.epoch:
 		return yields // its record was written, though nobody said so here
 	case m.GetEpoch() > 0:
 		if r, ok := e.judgeRecord(m.GetEpoch()); ok {

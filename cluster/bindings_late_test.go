@@ -78,3 +78,29 @@ func TestBindings_ComparedInTheMiddle(t *testing.T) {
 	b.Unbind(2, "u")
 	eventually(t, v.located("u", "gate-0", 1), "and so is the one before")
 }
+
+// TestBindings_WrittenOver: a frontend that did not see the other, whose lease was
+// lost for a moment, put its older bind over that one's record. Who is later has
+// it put again, and the older one ends.
+func TestBindings_WrittenOver(t *testing.T) {
+	t.Parallel()
+	v := newVillage(t, 2)
+	a, b := v.all[0], v.all[1]
+	require.NoError(t, a.bind(t, 1, "u"))
+	var before int64
+	a.change(func(e *binding) { before = e.epoch })
+	v.hush(true)
+	require.NoError(t, b.bind(t, 2, "u"))
+	record := a.record(&binding{session: 1, epoch: before}).value()
+	lease, err := a.discovery.lease()
+	require.NoError(t, err)
+	put, err := rawClient(t, v.etcd).Put(testContext(t), "t/"+bindingKey("gate", "u"), record, clientv3.WithLease(lease))
+	require.NoError(t, err)
+	a.change(func(e *binding) { e.rev = put.Header.Revision })
+	v.hush(false)
+	require.True(t, b.Heard(&clusterpb.BindMsg{
+		Uid: "u", Fid: "gate-0", Session: 1, Epoch: before, ReplacedNonce: "run of gate-1", ReplacedSession: 2,
+	}))
+	eventually(t, v.located("u", "gate-1", 2), "it is the later one's again")
+	eventually(t, func() bool { return a.has("u") == 0 }, "the older one has ended")
+}

@@ -97,15 +97,14 @@ func (b *Bindings) mendAll(ctx context.Context, uids []string) error {
 	work := errgroup.Group{}
 	work.SetLimit(mending)
 	for _, uid := range uids {
-		if ctx.Err() != nil || b.away.Load() {
-			break
-		}
-		work.Go(func() error { return b.mendOne(uid) })
+		work.Go(func() error {
+			if ctx.Err() != nil || b.away.Load() {
+				return errEtcdAway
+			}
+			return b.mendOne(uid)
+		})
 	}
-	if err := work.Wait(); err != nil || !b.away.Load() {
-		return err
-	}
-	return errEtcdAway
+	return work.Wait()
 }
 
 // mendOne makes the record of one user right, or ends the session that lost it.
@@ -119,18 +118,20 @@ func (b *Bindings) mendOne(uid string) error {
 		b.mu.Unlock()
 		return nil
 	}
-	e.busy = make(chan struct{})
+	e.busy, e.adrift = make(chan struct{}), false
 	b.mu.Unlock()
 	err := b.fence(uid, e)
 	if b.settle(uid, e, err) {
 		b.end(e.session)
 		return nil
 	}
-	if err == nil {
-		b.steady(e)
-		err = b.announceAgain(uid, e)
+	if err != nil {
+		b.mu.Lock()
+		e.adrift = true
+		b.mu.Unlock()
+		return err
 	}
-	return err
+	return b.announceAgain(uid, e)
 }
 
 // settle ends the ownership of a binding that was mended, and reports whether
@@ -150,13 +151,6 @@ func (b *Bindings) settle(uid string, e *binding, err error) bool {
 		return true
 	}
 	return b.releaseLocked(uid, e)
-}
-
-// steady notes that the record says what it should.
-func (b *Bindings) steady(e *binding) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e.adrift = false
 }
 
 // announceAgain announces what could not be when it was bound.
