@@ -65,23 +65,3 @@ func (f *factory) gauges(name, label, help string) *bounded[prometheus.Gauge] {
 	f.register(v)
 	return newBounded(maxTypes, other, func(value string) prometheus.Gauge { return v.WithLabelValues(value) })
 }
-
-func (f *factory) summaries(name, help string, labels ...string) *prometheus.SummaryVec {
-	v := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: name, Help: help}, labels)
-	f.define(name, "summary (sum and count)", help, labels...)
-	f.register(v)
-	return v
-}
-
-func (f *factory) histograms(name, help string, labels ...string) *prometheus.HistogramVec {
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durationBuckets()}, labels)
-	f.define(name, "histogram", help, labels...)
-	f.register(v)
-	return v
-}
-
-// durationBuckets are upper bounds in seconds, from a local handler to the
-// request timeout.
-func durationBuckets() []float64 {
-	return []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-}

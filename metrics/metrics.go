@@ -29,7 +29,7 @@ type Params struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	events   events
-	timings  timings
+	timings  routeTimings
 	routes   *bounded[*RouteMetrics]
 	custom   map[string]*custom
 	view     atomic.Pointer[DiscoveryView]
