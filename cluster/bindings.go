@@ -81,6 +81,7 @@ type binding struct {
 	// of somebody else is of an earlier login.
 	base   int64
 	looked bool             // base is of the time of the bind
+	floor  int64            // order of the user's session here before, whatever became of it: this one is later
 	lease  clientv3.LeaseID // that the record stands on
 	rival  int64            // highest epoch that others announced while this was busy, or yielded
 	at     time.Time        // when it was announced
@@ -212,7 +213,7 @@ func (b *Bindings) enter(ctx context.Context, session int64, uid string) (*bindi
 			e.rev, e.put = o.rev, o.value
 			delete(b.orphans, who)
 			if old != nil {
-				e.replaced = old.replaced
+				e.replaced, e.floor = old.replaced, max(old.order(), old.floor)
 			}
 			b.held[uid] = e
 			b.mu.Unlock()

@@ -122,7 +122,7 @@ func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 // judgeRecord compares a binding with another one's record, as far as it can be.
 func (e *binding) judgeRecord(epoch int64) (ruling, bool) {
 	switch {
-	case epoch <= e.order():
+	case epoch <= max(e.order(), e.floor):
 		return stays, true
 	case e.at.IsZero() || e.busy != nil && e.order() > 0:
 		return stays, true
