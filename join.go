@@ -62,7 +62,7 @@ func (a *App) joinAsFrontend() {
 	case c.Policy == config.SessionPerDevice:
 		a.pool.OnBind(a.announceDevice)
 	default:
-		a.dispatcher.Heard = a.bindings.Heard
+		a.dispatcher.Heard, a.dispatcher.Asked = a.bindings.Heard, a.bindings.Asked
 		hookBindings(a.pool, a.bindings)
 	}
 	sessions := feed.NewFeed(a.self.Nonce, a.pool, func(e *clusterpb.SessionEvents) error { return a.client.TellSessions(a.self, e) })

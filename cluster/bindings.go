@@ -35,7 +35,7 @@ type BindingsParams struct {
 	Discovery *EtcdDiscovery
 	// Announce tells all frontends of the type of a bind (RPCClient.AnnounceBind).
 	Announce func(*clusterpb.BindMsg) error
-	// Ask brings a BindMsg to one frontend, whose Bindings.Heard gets it, and
+	// Ask brings a BindMsg to one frontend, whose Bindings.Asked gets it, and
 	// returns what that returned.
 	Ask func(ctx context.Context, to *Server, m *clusterpb.BindMsg) (holds bool, err error)
 	// Ended is told that the user of a session was bound to another one: the
@@ -90,6 +90,7 @@ type binding struct {
 	binds    bool          // the owner is Bind, until Bound or Unbind
 	dropped  bool          // the session is gone: the owner deletes the record
 	put      string        // value that may have been written as its record
+	denied   claimant      // was told that the user is held here
 	replaced *Binding      // another server's record that was taken over last
 	insisted bool          // the others are told again, or will be by Bound
 	silent   bool          // it could not be announced
@@ -213,7 +214,7 @@ func (b *Bindings) enter(ctx context.Context, session int64, uid string) (*bindi
 			e.rev, e.put = o.rev, o.value
 			delete(b.orphans, who)
 			if old != nil {
-				e.replaced, e.floor = old.replaced, max(old.order(), old.floor)
+				e.replaced, e.denied, e.floor = old.replaced, old.denied, max(old.order(), old.floor)
 			}
 			b.held[uid] = e
 			b.mu.Unlock()

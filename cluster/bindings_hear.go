@@ -7,10 +7,32 @@ import (
 	"github.com/cereus-game/cereus/cluster/clusterpb"
 )
 
-// Heard is told of a bind on another server, be it announced or asked about, and
-// reports whether the user is, as far as is known by now, bound here
-// nevertheless. When it was bound here earlier, the session ends.
-func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
+// Heard is told of a bind that another server announced, and reports whether the
+// user is, as far as is known by now, bound here nevertheless. When it was bound
+// here earlier, the session ends.
+func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) { return b.hear(m, announced) }
+
+// Asked is Heard for a server that asks. When the user is bound here, that one's
+// session ends, and what it announced before and comes late counts no more.
+func (b *Bindings) Asked(m *clusterpb.BindMsg) (holds bool) { return b.hear(m, asked) }
+
+// hearing is how a bind is heard of.
+type hearing int
+
+const (
+	announced hearing = iota
+	asked
+)
+
+// claimant is a session of another server.
+type claimant struct {
+	server  string
+	session int64
+}
+
+func claimantOf(m *clusterpb.BindMsg) claimant { return claimant{m.GetFid(), m.GetSession()} }
+
+func (b *Bindings) hear(m *clusterpb.BindMsg, how hearing) (holds bool) {
 	if m.GetFid() == b.params.Self.ID {
 		return true
 	}
@@ -35,6 +57,12 @@ func (b *Bindings) Heard(m *clusterpb.BindMsg) (holds bool) {
 		e.insisted = true
 		if !e.binds { // else Bound insists
 			b.insist(m.GetUid(), e)
+		}
+	}
+	if v != yields && how == asked {
+		e.denied = claimantOf(m)
+		if e.before != nil {
+			e.before.denied = e.denied
 		}
 	}
 	if v != yields && b.replaces(m, e) { // one that did not know of it wrote over its record
@@ -101,6 +129,8 @@ func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
 	switch r := e.replaced; {
 	case r != nil && m.GetFid() == r.ServerID && m.GetSession() == r.Session && m.GetEpoch() == 0:
 		return stays // it had a record, though it was not told so
+	case m.GetEpoch() == 0 && m.GetSession() != 0 && claimantOf(m) == e.denied:
+		return stays // it was told, and has ended
 	case b.replaces(m, e) && m.GetEpoch() > e.epoch:
 		return yields // its record was written, though nobody said so here
 	case m.GetEpoch() > 0:

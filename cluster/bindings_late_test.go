@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -103,4 +104,22 @@ func TestBindings_WrittenOver(t *testing.T) {
 	}))
 	eventually(t, v.located("u", "gate-1", 2), "it is the later one's again")
 	eventually(t, func() bool { return a.has("u") == 0 }, "the older one has ended")
+}
+
+// TestBindings_WhoWasTold: a frontend was told that another one's session holds,
+// and ended its own. What it announced before comes late.
+func TestBindings_WhoWasTold(t *testing.T) {
+	t.Parallel()
+	g := newVillage(t, 1).all[0]
+	require.NoError(t, g.bind(t, 1, "u"))
+	require.NoError(t, g.Bind(testContext(t), 2, "u"))
+	g.change(func(e *binding) { e.at = time.Time{} }) // as before it was announced
+	late := &clusterpb.BindMsg{Uid: "u", Fid: "gate-9", Session: 5}
+	require.True(t, g.Asked(late))
+	g.change(func(e *binding) { e.at = time.Now() })
+	require.NoError(t, g.Bound(2, "u"))
+	require.True(t, g.Heard(late))
+	require.NoError(t, g.bind(t, 3, "u"))
+	require.True(t, g.Heard(late), "nor does who follows yield")
+	require.False(t, g.Heard(&clusterpb.BindMsg{Uid: "u", Fid: "gate-9", Session: 6}), "another session does count")
 }

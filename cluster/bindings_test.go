@@ -90,7 +90,7 @@ func (v *village) ask(_ context.Context, to *Server, m *clusterpb.BindMsg) (bool
 	}
 	for _, g := range v.all {
 		if g.params.Self.ID == to.ID {
-			return g.Heard(m), nil
+			return g.Asked(m), nil
 		}
 	}
 	return false, errNoResponders
@@ -280,6 +280,7 @@ func TestJudge(t *testing.T) {
 		"blind at the same time, low":  {binding{epoch: 7, at: time.Now()}, &clusterpb.BindMsg{Fid: "a"}, insists},
 		"blind at the same time, high": {binding{epoch: 7, at: time.Now()}, &clusterpb.BindMsg{Fid: "z"}, yields},
 		"blind before mine":            {binding{binds: true, busy: make(chan struct{})}, &clusterpb.BindMsg{Fid: "z"}, stays},
+		"told that it lost":            {binding{epoch: 7, at: time.Now(), denied: claimant{"z", 5}}, &clusterpb.BindMsg{Fid: "z", Session: 5}, stays},
 		"before the session before":    {binding{floor: 7, at: time.Now()}, &clusterpb.BindMsg{Fid: "z", Epoch: 6}, stays},
 		"the one that it replaced":     {binding{epoch: 7, at: time.Now(), replaced: &Binding{ServerID: "z", Session: 5}}, &clusterpb.BindMsg{Fid: "z", Session: 5}, stays},
 		"a record, blind and at it":    {binding{busy: make(chan struct{}), at: time.Now()}, &clusterpb.BindMsg{Fid: "a", Epoch: 6}, insists},

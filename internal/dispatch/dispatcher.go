@@ -84,7 +84,10 @@ type Params struct {
 	Sessions func(*clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error)
 	// Heard is told of binds on other frontends (cluster.Bindings.Heard); nil kicks
 	// the user who was bound elsewhere.
-	Heard   func(*clusterpb.BindMsg) (holds bool)
+	Heard func(*clusterpb.BindMsg) (holds bool)
+	// Asked is Heard for a server that waits for the answer (cluster.Bindings.Asked);
+	// nil: no user is held here.
+	Asked   func(*clusterpb.BindMsg) (holds bool)
 	Log     logrus.FieldLogger
 	Metrics *metrics.Metrics
 }

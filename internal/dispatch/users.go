@@ -56,10 +56,10 @@ func (u Users) HandleKick(kick *clusterpb.KickMsg) {
 
 // bound is HandleBind as a remote, for those who have to know that it was heard.
 func (s *system) bound(_ context.Context, arg *clusterpb.BindMsg) (*clusterpb.BoundAnswer, error) {
-	if s.d.Heard == nil {
+	if s.d.Asked == nil {
 		return &clusterpb.BoundAnswer{}, nil
 	}
-	return &clusterpb.BoundAnswer{Holds: s.d.Heard(arg)}, nil
+	return &clusterpb.BoundAnswer{Holds: s.d.Asked(arg)}, nil
 }
 
 // AskBound calls the remote sys.bound of a frontend.
