@@ -59,21 +59,36 @@ func (b *Bindings) hear(m *clusterpb.BindMsg, how hearing) (holds bool) {
 			b.insist(m.GetUid(), e)
 		}
 	}
-	if v != yields && how == asked {
-		e.denied = claimantOf(m)
-		if e.before != nil {
-			e.before.denied = e.denied
-		}
-	}
-	if v != yields && b.replaces(m, e) { // one that did not know of it wrote over its record
-		e.adrift = true
-		signal(b.wake)
+	if v != yields {
+		b.keptLocked(e, m, how)
 	}
 	b.mu.Unlock()
 	if ends {
 		b.end(e.session)
 	}
 	return v != yields
+}
+
+// keptLocked notes what follows from e holding its user against another bind.
+func (b *Bindings) keptLocked(e *binding, m *clusterpb.BindMsg, how hearing) {
+	if how == asked {
+		e.denied = claimantOf(m)
+		if e.before != nil {
+			e.before.denied = e.denied
+		}
+	}
+	if b.replaces(m, e) { // one that did not know of it wrote over its record
+		e.adrift = true
+		signal(b.wake)
+	}
+}
+
+// outlives reports whether a bind without a record has ended, though its
+// announcement comes only now: its record was taken over without its server's
+// knowing that it had one, or its server was told that it lost.
+func (e *binding) outlives(m *clusterpb.BindMsg) bool {
+	r, who := e.replaced, claimantOf(m)
+	return m.GetEpoch() == 0 && who.session != 0 && (who == e.denied || r != nil && who == claimant{r.ServerID, r.Session})
 }
 
 // replaces reports whether the bind has taken over the record of e.
@@ -126,11 +141,9 @@ const (
 // server with the higher id, so that not both yield. In doubt neither does: the
 // records decide when etcd answers again.
 func (b *Bindings) judgeLocked(e *binding, m *clusterpb.BindMsg) ruling {
-	switch r := e.replaced; {
-	case r != nil && m.GetFid() == r.ServerID && m.GetSession() == r.Session && m.GetEpoch() == 0:
-		return stays // it had a record, though it was not told so
-	case m.GetEpoch() == 0 && m.GetSession() != 0 && claimantOf(m) == e.denied:
-		return stays // it was told, and has ended
+	switch {
+	case e.outlives(m):
+		return stays
 	case b.replaces(m, e) && m.GetEpoch() > e.epoch:
 		return yields // its record was written, though nobody said so here
 	case m.GetEpoch() > 0:
