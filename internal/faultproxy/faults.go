@@ -96,16 +96,19 @@ func (p *Proxy) HalfClose(d Direction) {
 	}
 }
 
-// Refuse makes new connections fail as if nobody listened. Open ones go on.
+// Refuse makes new connections fail as if nobody listened. Open ones, all that
+// were accepted before it returns, go on.
 func (p *Proxy) Refuse() error {
 	p.mu.Lock()
-	l := p.listener
+	l, accepted := p.listener, p.accepted
 	p.listener = nil
 	p.mu.Unlock()
 	if l == nil {
 		return nil
 	}
-	return l.Close()
+	err := l.Close()
+	<-accepted
+	return err
 }
 
 // Accept undoes Refuse, on the same port.

@@ -31,7 +31,8 @@ type Proxy struct {
 
 	mu       sync.Mutex // guards the rest
 	target   string
-	listener net.Listener // nil while connections are refused
+	listener net.Listener  // nil while connections are refused
+	accepted chan struct{} // closed when everything that the last listener accepted is among links
 	links    map[*link]struct{}
 	paused   bool // new connections start frozen
 	closed   bool
@@ -116,33 +117,39 @@ func (p *Proxy) Stats() Stats {
 }
 
 func (p *Proxy) serve(l net.Listener) {
+	accepted := make(chan struct{})
 	p.mu.Lock()
-	p.listener = l
+	p.listener, p.accepted = l, accepted
 	closed := p.closed
 	p.mu.Unlock()
-	if closed {
+	if closed || !p.work.Go("accept", func(context.Context) { p.accept(l); close(accepted) }) {
 		_ = l.Close()
-		return
+		close(accepted)
 	}
-	p.work.Go("accept", func(context.Context) {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return // closed by Refuse or Close
-			}
-			p.total.Add(1)
-			p.work.Go("link", func(ctx context.Context) { p.connect(ctx, conn) })
+}
+
+// accept admits connections until l is closed by Refuse or Close.
+func (p *Proxy) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
 		}
-	})
+		p.total.Add(1)
+		k := newLink(conn.(*net.TCPConn))
+		target, ok := p.admit(k)
+		if !ok || !p.work.Go("link", func(ctx context.Context) { p.connect(ctx, k, target) }) {
+			k.cut(RST)
+			p.remove(k)
+		}
+	}
 }
 
 // connect reaches the target for a client. When the target refuses, so does
 // the proxy, as far as it can after having accepted: with a reset.
-func (p *Proxy) connect(ctx context.Context, client net.Conn) {
-	k := newLink(client.(*net.TCPConn))
-	target, ok := p.admit(k)
+func (p *Proxy) connect(ctx context.Context, k *link, target string) {
 	defer p.remove(k)
-	if !ok || !k.gate.pass(ctx, k.ended) {
+	if !k.gate.pass(ctx, k.ended) {
 		k.cut(RST)
 		return
 	}
