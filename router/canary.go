@@ -26,13 +26,8 @@ type CanaryParams struct {
 func Canary(p CanaryParams, next Func) Func {
 	c := &canary{
 		part: p.Percent / 100, salt: hash(p.Metadata) ^ mix(hash(p.Value)), next: orRandom(next),
+		sides: newSplits(p.Metadata, p.Value),
 	}
-	c.sides = newPerList(func(list []*cluster.Server) *split {
-		return newSplit(list, func(s *cluster.Server) bool {
-			value, ok := s.Metadata[p.Metadata]
-			return ok && value == p.Value
-		})
-	})
 	return c.choose
 }
 

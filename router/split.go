@@ -6,10 +6,15 @@ import "github.com/cereus-game/cereus/cluster"
 // the others.
 type split struct{ with, without []*cluster.Server }
 
-func newSplit(list []*cluster.Server, has func(*cluster.Server) bool) *split {
+// newSplits splits lists by whether a server's metadata has value under key.
+func newSplits(key, value string) *perList[*split] {
+	return newPerList(func(list []*cluster.Server) *split { return newSplit(list, key, value) })
+}
+
+func newSplit(list []*cluster.Server, key, value string) *split {
 	s := &split{}
 	for _, server := range list {
-		if has(server) {
+		if v, ok := server.Metadata[key]; ok && v == value {
 			s.with = append(s.with, server)
 		} else {
 			s.without = append(s.without, server)

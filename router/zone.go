@@ -20,13 +20,7 @@ type ZoneParams struct {
 // [Random]). It chooses among the others when there is none, and when the one
 // chosen is busy and the one chosen in the other zones is not.
 func Zone(p ZoneParams, next Func) Func {
-	z := &zone{busy: p.Busy, next: orRandom(next)}
-	z.known = newPerList(func(list []*cluster.Server) *split {
-		return newSplit(list, func(s *cluster.Server) bool {
-			value, ok := s.Metadata[p.Metadata]
-			return ok && value == p.Zone
-		})
-	})
+	z := &zone{busy: p.Busy, next: orRandom(next), known: newSplits(p.Metadata, p.Zone)}
 	return z.choose
 }
 
