@@ -82,12 +82,9 @@ func (e *EtcdStore) Create(ctx context.Context, name string, ttl time.Duration) 
 		return e.failure(ctx, err)
 	}
 	key := e.keys.group(name)
-	answer, err := e.client.Txn(ctx).If(missing(key)).Then(
-		clientv3.OpPut(key, "", clientv3.WithLease(lease)),
-		// Members that another program left behind are not this group's.
-		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
-		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
-	).Commit()
+	// Members that another program left behind are not this group's.
+	create := append([]clientv3.Op{clientv3.OpPut(key, "", clientv3.WithLease(lease))}, e.keys.emptying(name)...)
+	answer, err := e.client.Txn(ctx).If(missing(key)).Then(create...).Commit()
 	if err == nil && answer.Succeeded {
 		return nil
 	}
@@ -103,11 +100,8 @@ func (e *EtcdStore) Delete(ctx context.Context, name string) error {
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	key := e.keys.group(name)
-	answer, err := e.client.Txn(ctx).If(present(key)).Then(
-		clientv3.OpDelete(key, clientv3.WithPrevKV()),
-		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
-		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
-	).Commit()
+	remove := append([]clientv3.Op{clientv3.OpDelete(key, clientv3.WithPrevKV())}, e.keys.emptying(name)...)
+	answer, err := e.client.Txn(ctx).If(present(key)).Then(remove...).Commit()
 	if err != nil {
 		return e.failure(ctx, err)
 	}
@@ -124,10 +118,7 @@ func (e *EtcdStore) Delete(ctx context.Context, name string) error {
 func (e *EtcdStore) Clear(ctx context.Context, name string) error {
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
-	answer, err := e.client.Txn(ctx).If(present(e.keys.group(name))).Then(
-		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
-		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
-	).Commit()
+	answer, err := e.client.Txn(ctx).If(present(e.keys.group(name))).Then(e.keys.emptying(name)...).Commit()
 	if err != nil {
 		return e.failure(ctx, err)
 	}

@@ -1,6 +1,10 @@
 package group
 
-import "strings"
+import (
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
 
 // keys makes the keys of wire.md 12.2. Groups and members are as Pitaya has
 // them; the rest is where it does not look: below a group beside uids/, and
@@ -97,4 +101,12 @@ func unescape(s string) string {
 		return s
 	}
 	return strings.NewReplacer("%2F", "/", "%25", "%").Replace(s)
+}
+
+// emptying deletes everything that belongs to a group.
+func (k keys) emptying(name string) []clientv3.Op {
+	return []clientv3.Op{
+		clientv3.OpDelete(k.members(name), clientv3.WithPrefix()),
+		clientv3.OpDelete(k.profiles(name), clientv3.WithPrefix()),
+	}
 }

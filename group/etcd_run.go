@@ -172,10 +172,7 @@ func (e *EtcdStore) tidy(ctx context.Context, name string) {
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	// When this fails the next Create of the group does it, or the server's lease.
-	_, _ = e.client.Txn(ctx).If(missing(e.keys.group(name))).Then(
-		clientv3.OpDelete(e.keys.members(name), clientv3.WithPrefix()),
-		clientv3.OpDelete(e.keys.profiles(name), clientv3.WithPrefix()),
-	).Commit()
+	_, _ = e.client.Txn(ctx).If(missing(e.keys.group(name))).Then(e.keys.emptying(name)...).Commit()
 }
 
 // Stop implements [Runner].
