@@ -19,6 +19,7 @@ import (
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/embedded"
+	"github.com/cereus-game/cereus/internal/childtest"
 )
 
 // childProgram is set in a process that is a server of a test rather than the
@@ -42,19 +43,8 @@ type child struct {
 // spawn runs a program of runChild and waits until its server is up.
 func spawn(t testing.TB, program string, env ...string) *child {
 	t.Helper()
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$")}
-	c.cmd.Env = append(os.Environ(), append(env, childProgram+"="+program)...)
-	c.cmd.Stderr = os.Stderr
-	_, err := c.cmd.StdinPipe() // its end tells the child that the tests are gone
-	require.NoError(t, err)
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.cmd.Start())
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // already gone in most tests
-		_ = c.cmd.Wait()
-	})
-	c.out = bufio.NewReader(out)
+	c := &child{t: t}
+	c.cmd, c.out = childtest.Start(t, append(env, childProgram+"="+program)...)
 	addr, up := strings.CutPrefix(c.line()+" ", "up ")
 	require.True(t, up, addr)
 	c.addr = strings.TrimSpace(addr)

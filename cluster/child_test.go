@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/internal/childtest"
 )
 
 // childEnv is set in a process that is a server of a test rather than the
@@ -35,22 +36,11 @@ func spawn(t testing.TB, p childParams) *child {
 	t.Helper()
 	params, err := json.Marshal(p)
 	require.NoError(t, err)
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$")}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(params))
-	c.cmd.Stderr = os.Stderr
-	_, err = c.cmd.StdinPipe() // its end tells the child that the tests are gone
-	require.NoError(t, err)
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.cmd.Start())
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // already gone in some tests
-		_ = c.cmd.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	cmd, out := childtest.Start(t, childEnv+"="+string(params))
+	line, err := out.ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, "registered", strings.TrimSpace(line))
-	return c
+	return &child{cmd}
 }
 
 // kill ends the child with SIGKILL: it cannot say a word.

@@ -1,7 +1,6 @@
 package group_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/cereus-game/cereus/group"
+	"github.com/cereus-game/cereus/internal/childtest"
 )
 
 // childEnv is set in a process that is a frontend of a test rather than the
@@ -40,22 +40,11 @@ func spawn(t testing.TB, p childParams) *child {
 	t.Helper()
 	params, err := json.Marshal(p)
 	require.NoError(t, err)
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$")}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(params))
-	c.cmd.Stderr = os.Stderr
-	_, err = c.cmd.StdinPipe() // its end tells the child that the tests are gone
-	require.NoError(t, err)
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.cmd.Start())
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // already gone in some tests
-		_ = c.cmd.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	cmd, out := childtest.Start(t, childEnv+"="+string(params))
+	line, err := out.ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, "up", strings.TrimSpace(line))
-	return c
+	return &child{cmd}
 }
 
 // runChild is the main of a child. It ends when the tests do.

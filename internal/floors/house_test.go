@@ -33,6 +33,7 @@ func house() map[string]floor {
 		"internal/loopback":    facts,
 		"internal/faultproxy":  facts,
 		"internal/browsertest": facts,
+		"internal/childtest":   facts,
 		"internal/conformance": app,
 		"internal/wirevectors": facts,
 		"internal/floors":      facts,

@@ -24,6 +24,7 @@ func neverLinked() []string {
 		modulePath + "/clustertest",
 		modulePath + "/internal/faultproxy",
 		modulePath + "/internal/browsertest",
+		modulePath + "/internal/childtest",
 		modulePath + "/internal/wirevectors",
 		"go.etcd.io/etcd/server",
 		"github.com/nats-io/nats-server",
@@ -35,7 +36,7 @@ func neverLinked() []string {
 
 // testTools are packages below the top floor that only tests import.
 func testTools() []string {
-	return []string{"internal/faultproxy", "internal/floors", "internal/browsertest", "internal/wirevectors"}
+	return []string{"internal/faultproxy", "internal/floors", "internal/browsertest", "internal/childtest", "internal/wirevectors"}
 }
 
 // TestGameServersLinkNoServers follows the imports, those of other modules
