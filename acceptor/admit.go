@@ -102,8 +102,9 @@ func (s *server) refuse(o *opening, why Refusal, err error) {
 	s.turnAway(o.nc, why, err)
 }
 
+// turnAway counts before it closes: who sees the end may look at the count.
 func (s *server) turnAway(nc net.Conn, why Refusal, err error) {
-	s.shared.turnAway(nc)
 	s.options.metrics.Refused(why)
+	s.shared.turnAway(nc)
 	s.options.log.WithError(err).WithField("reason", string(why)).Debug("connection refused")
 }
