@@ -1,87 +1,82 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
+
+// jsonKey is a key of one of the objects in a text.
+type jsonKey struct {
+	object int // its place in the text
+	name   string
+}
 
 // jsonFrame is one open object or array while looking for duplicate keys.
 type jsonFrame struct {
-	keys   map[string]struct{} // nil in an array
-	folded bool                // keys match in any case here
-	key    string              // the current one; "" when a key is expected
-	value  bool                // a value is expected next (objects)
+	at     int    // its place in the text
+	folded bool   // keys match in any case here
+	key    string // the last one
 }
 
 // checkDuplicates fails when an object in b has a key twice. At the top and in
 // sys, where keys match in any case, so do duplicates. b is valid JSON.
 func checkDuplicates(b []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber() // an absurd number under an unknown key is no fault
+	text := string(b)
+	seen := make(map[jsonKey]struct{})
 	var open []jsonFrame
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			open = append(open, newFrame(open, token == json.Delim('{')))
-			continue
-		case json.Delim('}'), json.Delim(']'):
+	for at := 0; at < len(text); at++ {
+		switch text[at] {
+		case '{', '[':
+			top := len(open) == 0
+			sys := len(open) == 1 && open[0].key == "sys"
+			open = append(open, jsonFrame{at: at, folded: top || sys})
+		case '}', ']':
 			open = open[:len(open)-1]
-		default:
-			if key, ok := expectedKey(open, token); ok {
-				if !open[len(open)-1].see(key) {
-					return ErrDuplicateKey
-				}
-				continue
+		case '"':
+			end := stringEnd(text, at)
+			if isKey(text[end:]) && !open[len(open)-1].see(seen, unquoted(text[at:end])) {
+				return ErrDuplicateKey
 			}
-		}
-		if len(open) > 0 { // a value ended
-			open[len(open)-1].value = false
+			at = end - 1
 		}
 	}
+	return nil
 }
 
-func newFrame(open []jsonFrame, object bool) jsonFrame {
-	if !object {
-		return jsonFrame{}
+// stringEnd is where the string ends that begins at a place in text.
+func stringEnd(text string, at int) int {
+	for at++; text[at] != '"'; at++ {
+		if text[at] == '\\' {
+			at++
+		}
 	}
-	top := len(open) == 0
-	sys := len(open) == 1 && open[0].key == "sys"
-	return jsonFrame{keys: make(map[string]struct{}), folded: top || sys}
+	return at + 1
 }
 
-// expectedKey reports whether the token is a key of the innermost object.
-func expectedKey(open []jsonFrame, token json.Token) (string, bool) {
-	if len(open) == 0 {
-		return "", false
+// isKey reports whether the string before rest is a key.
+func isKey(rest string) bool { return strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), ":") }
+
+// unquoted is what encoding/json reads from a string.
+func unquoted(quoted string) (s string) {
+	if plain := quoted[1 : len(quoted)-1]; !strings.ContainsRune(plain, '\\') && utf8.ValidString(plain) {
+		return plain
 	}
-	f := &open[len(open)-1]
-	if f.keys == nil || f.value {
-		return "", false
-	}
-	key, ok := token.(string)
-	return key, ok
+	_ = json.Unmarshal([]byte(quoted), &s) // is valid
+	return s
 }
 
 // see notes a key and reports whether it is new.
-func (f *jsonFrame) see(key string) bool {
+func (f *jsonFrame) see(seen map[jsonKey]struct{}, name string) bool {
 	if f.folded {
-		key = strings.Map(foldRune, key)
+		name = strings.Map(foldRune, name)
 	}
-	f.key, f.value = key, true
-	_, seen := f.keys[key]
-	f.keys[key] = struct{}{}
-	return !seen
+	f.key = name
+	key := jsonKey{f.at, name}
+	_, again := seen[key]
+	seen[key] = struct{}{}
+	return !again
 }
 
 // foldRune maps all runes that encoding/json takes for the same letter to one,
