@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/protocol"
@@ -44,13 +46,12 @@ func statusOf(reason, told string) acceptor.CloseStatus {
 // logEnd tells of the end of a connection. What happens to each of a hundred
 // thousand is no more than a debug message; metrics count all of them.
 func (a *Agent) logEnd(reason string) {
-	log := a.host.Log.WithField("reason", reason).WithField("code", int(protocol.CloseCodeOf(reason))).
-		WithField("remote", a.conn.RemoteAddr().String())
+	fields := logrus.Fields{"reason": reason, "code": int(protocol.CloseCodeOf(reason)), "remote": a.conn.RemoteAddr().String()}
 	if p := a.player.Load(); p != nil {
-		log = log.WithField("session", p.session.ID())
+		fields["session"] = p.session.ID()
 		if uid := p.session.UID(); uid != "" {
-			log = log.WithField("uid", uid)
+			fields["uid"] = uid
 		}
 	}
-	log.Debug("connection closed")
+	a.host.Log.WithFields(fields).Debug("connection closed")
 }
