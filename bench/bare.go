@@ -17,16 +17,23 @@ const (
 	writeBurst = "burst" // one write for all that one read brought
 )
 
-const readSize = 32 << 10
+// Buffers of a bare server's connection.
+const (
+	onePacket   = 4 << 10
+	manyPackets = 32 << 10
+)
 
 // bareSettings are the start of the role "bare".
-type bareSettings struct{ Write string }
+type bareSettings struct {
+	Write  string
+	Buffer int // of a connection, each way, in bytes
+}
 
 // bare is the limit: a goroutine per connection that takes packets apart and
 // answers them, and nothing else.
 type bare struct {
 	listener net.Listener
-	write    string
+	settings bareSettings
 	group    *lifecycle.Group
 	shake    []byte // the answer to a handshake
 
@@ -45,7 +52,7 @@ func startBare(ctx context.Context, s bareSettings) (*bare, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	b := &bare{listener: listener, shake: shake, write: s.Write, group: lifecycle.NewGroup(ctx), conns: make(map[net.Conn]struct{})}
+	b := &bare{listener: listener, shake: shake, settings: s, group: lifecycle.NewGroup(ctx), conns: make(map[net.Conn]struct{})}
 	b.group.Go("accept", b.accept)
 	return b, nil
 }
@@ -63,6 +70,15 @@ func (b *bare) accept(context.Context) {
 	}
 }
 
+// hold waits until so many are connected.
+func (b *bare) hold(ctx context.Context, conns int) (int, error) {
+	return until(ctx, func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.conns)
+	}, conns)
+}
+
 func (b *bare) stop(ctx context.Context) error {
 	err := b.listener.Close()
 	b.mu.Lock()
@@ -75,7 +91,7 @@ func (b *bare) stop(ctx context.Context) error {
 
 func (b *bare) serve(conn net.Conn) {
 	defer b.forget(conn)
-	in, out := make([]byte, readSize), make([]byte, 0, readSize)
+	in, out := make([]byte, b.settings.Buffer), make([]byte, 0, b.settings.Buffer)
 	have := 0
 	for {
 		n, err := conn.Read(in[have:])
@@ -87,7 +103,7 @@ func (b *bare) serve(conn net.Conn) {
 		for packet, size := cutPacket(rest); size > 0; packet, size = cutPacket(rest) {
 			rest = rest[size:]
 			out = b.answer(conn, out, packet)
-			if b.write == writeEach && !flush(conn, &out) {
+			if b.settings.Write == writeEach && !flush(conn, &out) {
 				return
 			}
 		}

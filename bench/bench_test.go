@@ -96,9 +96,9 @@ func TestEveryServerAnswersTheLoad(t *testing.T) {
 	require.NoError(t, err)
 	at, err := server.start(ctx)
 	require.NoError(t, err)
-	each, err := startBare(ctx, bareSettings{Write: writeEach})
+	each, err := startBare(ctx, bareSettings{Write: writeEach, Buffer: manyPackets})
 	require.NoError(t, err)
-	burst, err := startBare(ctx, bareSettings{Write: writeBurst})
+	burst, err := startBare(ctx, bareSettings{Write: writeBurst, Buffer: manyPackets})
 	require.NoError(t, err)
 	for _, to := range []target{
 		{each.listener.Addr().String(), bareEcho}, {burst.listener.Addr().String(), bareEcho},

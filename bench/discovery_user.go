@@ -60,7 +60,7 @@ func (e *etcdUser) commands(known commands) {
 	known["change"] = does(func(ctx context.Context, t etcdTask) (int, error) {
 		return t.Count, e.change(ctx, t.Prefix, t.Count, t.ID)
 	})
-	known["txn"] = does(e.transact)
+	known["txn"], known["gone"] = does(e.transact), does(e.gone)
 	known["watch"], known["join"], known["leave"], known["seen"] = does(e.watch), does(e.join), does(e.leave), does(e.await)
 }
 

@@ -37,14 +37,18 @@ func (h *idlers) open(ctx context.Context, p idleLoad) (int, error) {
 			if err != nil {
 				return err
 			}
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.links = append(h.links, l)
+			h.keep(l)
 			return nil
 		})
 	}
 	err := work.Wait()
 	return len(h.links), err
+}
+
+func (h *idlers) keep(l *link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.links = append(h.links, l)
 }
 
 // bindLoad is a login on every connection that is open.

@@ -10,10 +10,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// loginPlayers is how many log in at the same time.
-const loginPlayers = 64
+const (
+	loginPlayers = 64 // that log in at the same time
+	firstLogins  = 2_000
+	logins       = 14_000 // the descriptors of a process allow few more
+	// bindingRecords is where the records of the logins are (docs/players.md).
+	bindingRecords = "cereus/x/bindings/"
+)
 
-// login is players who come: connect, handshake, bind.
+// login is a storm of players who come: connect, handshake, bind.
 func (b *bench) login(ctx context.Context) error {
 	var etcd, nats string
 	var bareAt, alone, front addresses
@@ -22,21 +27,31 @@ func (b *bench) login(ctx context.Context) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	bareServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach}, &bareAt)
+	bareServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach, Buffer: onePacket}, &bareAt)
 	single, err2 := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &alone)
 	server, err3 := b.start(ctx, roleServer, serverSettings{Type: typeFront, Etcd: etcd, NATS: nats}, &front)
 	user, err4 := b.start(ctx, roleEtcd, etcd, nil)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
-	load := func(at addresses, prefix string) loginLoad {
-		return loginLoad{Target: target{at.TCP, overTCP}, Players: loginPlayers, Prefix: prefix, WarmUp: warmUp, Time: b.time}
+	storm := func(r *row, server *child, at addresses, prefix string) *row {
+		b.each(r, server, b.load, "login", loginLoad{
+			Target: target{at.TCP, overTCP}, Players: loginPlayers, Prefix: prefix, First: firstLogins, Logins: logins,
+		})
+		b.steps = append(b.steps, func(ctx context.Context) error {
+			return errors.Join(
+				b.load.ask(ctx, "release", nil, nil),
+				server.ask(ctx, "hold", 0, nil),
+				user.ask(ctx, "gone", etcdTask{Prefix: bindingRecords}, nil),
+			)
+		})
+		return r
 	}
-	shakes := b.each(b.row("bare accept and handshake", "logins/s"), bareServer, b.load, "login", load(bareAt, ""))
-	b.each(b.row("login standalone", "logins/s"), single, b.load, "login", load(alone, "player-")).beside(shakes, 0.6)
+	shakes := storm(b.row("bare accept and handshake", "logins/s"), bareServer, bareAt, "")
+	storm(b.row("login standalone", "logins/s"), single, alone, "player-").beside(shakes, 0.6)
 	raw := b.each(b.row("raw etcd transactions", "txn/s"), user, user, "txn",
 		txnLoad{Callers: loginPlayers, Prefix: "raw/", WarmUp: warmUp, Time: b.time})
-	b.each(b.row("login with its record in etcd", "logins/s"), server, b.load, "login", load(front, "player-")).beside(raw, 0.6)
+	storm(b.row("login with its record in etcd", "logins/s"), server, front, "player-").beside(raw, 0.6)
 	return nil
 }
 
@@ -78,4 +93,18 @@ func (e *etcdUser) transact(ctx context.Context, p txnLoad) (loadResult, error) 
 	err = work.Wait()
 	_, errRevoke := e.client.Revoke(ctx, lease.ID)
 	return loadResult{Rate: rate, Total: sum(counters)}, errors.Join(err, errRevoke)
+}
+
+// gone waits until nothing is left below the prefix.
+func (e *etcdUser) gone(ctx context.Context, t etcdTask) (int, error) {
+	var failed error
+	left, err := until(ctx, func() int {
+		r, err := e.client.Get(ctx, t.Prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
+		if err != nil {
+			failed = err
+			return -1
+		}
+		return int(r.Count)
+	}, 0)
+	return left, errors.Join(err, failed)
 }

@@ -31,7 +31,7 @@ func play(ctx context.Context, role string) error {
 	}
 	switch role {
 	case roleBare:
-		known["start"] = does(p.startBare)
+		known["start"] = does(func(ctx context.Context, s bareSettings) (addresses, error) { return p.startBare(ctx, s, known) })
 	case roleServer:
 		known["start"] = does(func(ctx context.Context, s serverSettings) (addresses, error) { return p.startServer(ctx, s, known) })
 	case roleBrokers:
@@ -46,7 +46,7 @@ func play(ctx context.Context, role string) error {
 		held := &idlers{}
 		known["echo"], known["fan"] = does(runEcho), does(runFan)
 		known["idle"], known["release"] = does(held.open), does(held.close)
-		known["bind"], known["login"] = does(held.bind), does(runLogins)
+		known["bind"], known["login"] = does(held.bind), does(held.login)
 	default:
 		return fmt.Errorf("unknown role %q", role)
 	}
@@ -69,12 +69,13 @@ func (p *part) end(ctx context.Context) error {
 	return p.stop(ctx)
 }
 
-func (p *part) startBare(ctx context.Context, s bareSettings) (addresses, error) {
+func (p *part) startBare(ctx context.Context, s bareSettings, known commands) (addresses, error) {
 	b, err := startBare(ctx, s)
 	if err != nil {
 		return addresses{}, err
 	}
 	p.stop = b.stop
+	known["hold"] = does(b.hold)
 	return addresses{TCP: b.listener.Addr().String()}, nil
 }
 

@@ -37,8 +37,8 @@ func (b *bench) echo(to target, route string, s shape) echoLoad {
 // local is requests that the frontend answers itself.
 func (b *bench) local(ctx context.Context) error {
 	var each, burst, front addresses
-	eachServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach}, &each)
-	burstServer, err2 := b.start(ctx, roleBare, bareSettings{Write: writeBurst}, &burst)
+	eachServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach, Buffer: manyPackets}, &each)
+	burstServer, err2 := b.start(ctx, roleBare, bareSettings{Write: writeBurst, Buffer: manyPackets}, &burst)
 	server, err3 := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (b *bench) startCluster(ctx context.Context) (c running, err error) {
 // broadcast is one push to a thousand members.
 func (b *bench) broadcast(ctx context.Context) error {
 	var each, front addresses
-	bareServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach}, &each)
+	bareServer, err1 := b.start(ctx, roleBare, bareSettings{Write: writeEach, Buffer: manyPackets}, &each)
 	server, err2 := b.start(ctx, roleServer, serverSettings{Type: typeFront}, &front)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
