@@ -1,25 +1,46 @@
 package dispatch
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
-// idleRoom is how many messages' room an empty fifo keeps.
-const idleRoom = 4
+const (
+	idleRoom = 4  // messages whose room an empty fifo keeps
+	lentRoom = 64 // messages whose room is lent to a fuller one
+)
+
+// rooms are lent: a client that sends many requests at a time fills and empties
+// its queue all the time.
+var rooms = sync.Pool{New: func() any { return new([lentRoom]message) }}
 
 // fifo is a queue of messages that costs next to nothing while it is empty.
 type fifo struct {
 	items []message
 	head  int
-	bytes int // of the data in it
+	bytes int                // of the data in it
+	lent  *[lentRoom]message // where the items are; nil: in room of its own
 }
 
 func (q *fifo) len() int { return len(q.items) - q.head }
 
-func (q *fifo) push(m message) {
-	if q.head > 0 && len(q.items) == cap(q.items) {
+// reserve has room lent for n more messages, if they are many.
+func (q *fifo) reserve(n int) {
+	if len(q.items)+n <= cap(q.items) {
+		return
+	}
+	if q.head > 0 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
+	if q.lent == nil && len(q.items)+n > idleRoom && len(q.items) <= lentRoom {
+		q.lent = rooms.Get().(*[lentRoom]message)
+		q.items = append(q.lent[:0], q.items...)
+	}
+}
+
+func (q *fifo) push(m message) {
 	q.items = append(q.items, m)
 	q.bytes += len(m.data)
 }
@@ -71,6 +92,14 @@ func (q *fifo) pop() {
 	}
 	q.items, q.head = q.items[:0], 0
 	if cap(q.items) > idleRoom {
-		q.items = nil
+		q.giveBack()
 	}
+}
+
+// giveBack has the empty fifo keep nothing.
+func (q *fifo) giveBack() {
+	if q.lent != nil && cap(q.items) == lentRoom { // else there were more
+		rooms.Put(q.lent)
+	}
+	q.items, q.lent = nil, nil
 }
