@@ -34,13 +34,13 @@ func (s *Session) Close(reason string) {
 		return
 	}
 	s.closed, s.reason = true, reason
-	hooks, cancel, left := s.hooks, s.cancel, s.leave()
+	hooks, life, left := s.hooks, s.life.Load(), s.leave()
 	s.hooks = nil
 	s.mu.Unlock()
 
 	left.forget(s)
-	if cancel != nil {
-		cancel(closedCause(reason))
+	if life != nil {
+		life.end(closedCause(reason))
 	}
 	s.guard("session entity panicked", func() { s.entity.Close(reason) })
 	left.unbound(context.WithoutCancel(s.parent), s)

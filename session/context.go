@@ -20,21 +20,36 @@ func FromContext(ctx context.Context) (*Session, bool) {
 	return s, ok
 }
 
+// life is a session's context and what ends it.
+type life struct {
+	context.Context //nolint:containedctx // of the session, not of a call
+	end             context.CancelCauseFunc
+}
+
 // Context carries the session and is done when the session closes; its cause
 // then matches [errs.ErrClosed] and has the reason in its metadata. It is also
 // done when the context that the session was made with is.
 func (s *Session) Context() context.Context {
+	if l := s.life.Load(); l != nil {
+		return l.Context
+	}
+	return s.begin().Context
+}
+
+// begin makes the life when it is first asked for: for most sessions it never is.
+func (s *Session) begin() *life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx == nil {
-		// Made when first asked for: most sessions never are.
-		inner, cancel := context.WithCancelCause(s.parent)
-		s.ctx, s.cancel = NewContext(inner, s), cancel
-		if s.closed {
-			cancel(closedCause(s.reason))
-		}
+	if l := s.life.Load(); l != nil {
+		return l
 	}
-	return s.ctx
+	inner, end := context.WithCancelCause(s.parent)
+	l := &life{NewContext(inner, s), end}
+	s.life.Store(l)
+	if s.closed {
+		end(closedCause(s.reason))
+	}
+	return l
 }
 
 func closedCause(reason string) error { return errs.ErrClosed.With("reason", reason) }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/protocol"
@@ -40,7 +41,8 @@ type Session struct {
 	certificate *x509.Certificate
 	entity      Entity
 	log         logrus.FieldLogger
-	parent      context.Context //nolint:containedctx // parent of ctx, which is made on demand
+	parent      context.Context      //nolint:containedctx // of the life
+	life        atomic.Pointer[life] // nil until somebody asks for Context; set under mu
 
 	// mu guards everything below. It is held for a few instructions, and never
 	// while code of others runs.
@@ -48,10 +50,8 @@ type Session struct {
 	binding bool // a Bind or an Unbind is under way and owns uid
 	closed  bool
 	uid     string
-	reason  string          // why it closed
-	pool    *Pool           // the pool it is in
-	ctx     context.Context //nolint:containedctx // the session's own life, not a call
-	cancel  context.CancelCauseFunc
+	reason  string // why it closed
+	pool    *Pool  // the pool it is in
 	hooks   []func(*Session)
 	data    data
 	unsaved *unsaved           // backends only, nil until the first Set
