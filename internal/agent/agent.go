@@ -165,10 +165,7 @@ func (a *Agent) packet(kind protocol.PacketType, body []byte) error {
 
 // handshake answers the client in one write (wire.md 2.3).
 func (a *Agent) handshake(body []byte) error {
-	h, err := protocol.ParseHandshakeRequest(body)
-	if err == nil {
-		err = a.host.validate(h)
-	}
+	h, err := a.host.greet(body)
 	if err != nil {
 		a.host.Log.WithError(err).WithField("remote", a.conn.RemoteAddr().String()).Debug("handshake refused")
 		_ = a.out.addPacket(a.host.refused) // a client that is gone needs no refusal

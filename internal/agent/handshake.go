@@ -9,6 +9,37 @@ import (
 	"github.com/cereus-game/cereus/protocol"
 )
 
+// greeting is a client's handshake on its way to be read.
+type greeting struct {
+	body    []byte
+	request *protocol.HandshakeRequest
+	err     error
+	read    chan struct{}
+}
+
+// errUnread: a validator ended the goroutine that it was called on.
+var errUnread = errors.New("the handshake was not validated")
+
+// greet reads and validates a handshake, on a goroutine that has the stack for
+// it: growing that of each new connection cost more than the reading.
+func (h *Host) greet(body []byte) (*protocol.HandshakeRequest, error) {
+	g := &greeting{body: body, err: errUnread, read: make(chan struct{})}
+	if !h.greeters.Go(g) {
+		h.readGreeting(g) // the host is stopping
+	}
+	<-g.read
+	return g.request, g.err
+}
+
+func (h *Host) readGreeting(g *greeting) {
+	defer close(g.read)
+	request, err := protocol.ParseHandshakeRequest(g.body)
+	if err == nil {
+		err = h.validate(request)
+	}
+	g.request, g.err = request, err
+}
+
 // validate asks every validator, within the handshake's deadline; the first
 // fault refuses the client.
 func (h *Host) validate(r *protocol.HandshakeRequest) error {

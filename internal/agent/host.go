@@ -67,6 +67,7 @@ type Host struct {
 	HostParams
 	group     *lifecycle.Group
 	wheel     *wheel
+	greeters  *lifecycle.Workers[*greeting]
 	writers   *lifecycle.Workers[*writeQueue]
 	gather    []gatherer // as many as processors
 	gathering *lifecycle.Workers[*gatherer]
@@ -92,6 +93,7 @@ func (h *Host) Init(context.Context) error {
 		return err
 	}
 	h.group = lifecycle.NewGroup(context.Background())
+	h.greeters = lifecycle.NewWorkers(h.group, "handshake", func(_ context.Context, g *greeting) { h.readGreeting(g) })
 	h.initWriters()
 	h.initLimiters()
 	h.wheel = newWheel(h.Heartbeat)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -190,7 +191,8 @@ func TestValidators(t *testing.T) {
 	}
 	bad := func(context.Context, *protocol.HandshakeRequest) error { return errors.New("secret reason") }
 	panics := func(context.Context, *protocol.HandshakeRequest) error { panic("secret panic") }
-	for name, v := range map[string]Validator{"good": good, "bad": bad, "panics": panics} {
+	exits := func(context.Context, *protocol.HandshakeRequest) error { runtime.Goexit(); return nil }
+	for name, v := range map[string]Validator{"good": good, "bad": bad, "panics": panics, "exits": exits} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) {
