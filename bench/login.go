@@ -100,8 +100,7 @@ func (e *etcdUser) gone(ctx context.Context, t etcdTask) (int, error) {
 	var failed error
 	left, err := until(ctx, func() int {
 		r, err := e.client.Get(ctx, t.Prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
-		if err != nil {
-			failed = err
+		if failed = err; err != nil {
 			return -1
 		}
 		return int(r.Count)

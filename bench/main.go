@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&f.run, "run", "", "regular `expression` that chooses scenarios: local, calls, forward, broadcast, idle, login, discovery")
 	flag.StringVar(&f.rows, "rows", "", "regular `expression` that chooses rows of the scenarios, for a closer look")
 	flag.IntVar(&f.runs, "runs", 5, "runs, of which the median is shown")
-	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured")
+	flag.DurationVar(&f.time, "time", 2*time.Second, "how long each figure of a run is measured; logins are counted, not timed")
 	flag.BoolVar(&f.json, "json", false, "print JSON with every run instead of a table")
 	flag.StringVar(&f.profile, "profile", "", "`folder` for CPU and allocation profiles of the servers, taken in the last run")
 	flag.Parse()

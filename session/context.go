@@ -45,10 +45,10 @@ func (s *Session) begin() *life {
 	}
 	inner, end := context.WithCancelCause(s.parent)
 	l := &life{NewContext(inner, s), end}
-	s.life.Store(l)
 	if s.closed {
 		end(closedCause(s.reason))
 	}
+	s.life.Store(l)
 	return l
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/protocol"
@@ -14,25 +15,35 @@ type greeting struct {
 	body    []byte
 	request *protocol.HandshakeRequest
 	err     error
+	panics  string // what panicked, and where
 	read    chan struct{}
 }
 
-// errUnread: a validator ended the goroutine that it was called on.
+// errUnread: nobody could read it, or a validator ended the goroutine.
 var errUnread = errors.New("the handshake was not validated")
 
 // greet reads and validates a handshake, on a goroutine that has the stack for
-// it: growing that of each new connection cost more than the reading.
+// it: growing that of each new connection costs more than the reading. A panic is
+// passed on to the caller.
 func (h *Host) greet(body []byte) (*protocol.HandshakeRequest, error) {
 	g := &greeting{body: body, err: errUnread, read: make(chan struct{})}
 	if !h.greeters.Go(g) {
-		h.readGreeting(g) // the host is stopping
+		return nil, errUnread // the host is stopping
 	}
 	<-g.read
+	if g.panics != "" {
+		panic(g.panics)
+	}
 	return g.request, g.err
 }
 
 func (h *Host) readGreeting(g *greeting) {
 	defer close(g.read)
+	defer func() {
+		if v := recover(); v != nil {
+			g.panics = fmt.Sprintf("%v\n\n%s", v, debug.Stack())
+		}
+	}()
 	request, err := protocol.ParseHandshakeRequest(g.body)
 	if err == nil {
 		err = h.validate(request)

@@ -107,7 +107,7 @@ func (h *Host) AfterInit(context.Context) error { return nil }
 // BeforeShutdown does nothing.
 func (h *Host) BeforeShutdown(context.Context) {}
 
-// Shutdown ends the heartbeats and the writers. Connections are closed before, by Drain.
+// Shutdown ends the heartbeats, the writers and what reads handshakes. Connections are closed before, by Drain.
 func (h *Host) Shutdown(ctx context.Context) error { return h.group.Stop(ctx) }
 
 // Drain answers what was asked, as long as ctx allows, and closes every

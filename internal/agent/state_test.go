@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/acceptor"
+	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/protocol"
 )
 
@@ -212,6 +213,22 @@ func TestValidators(t *testing.T) {
 			require.Equal(t, io.EOF, c.end())
 		})
 	}
+}
+
+// TestGreetPassesPanicsOn to the goroutine of the connection, which alone ends.
+func TestGreetPassesPanicsOn(t *testing.T) {
+	t.Parallel()
+	h := NewHost(HostParams{Validators: map[string]Validator{"none": nil}}) // without a group to validate in
+	workers := lifecycle.NewGroup(context.Background())
+	h.greeters = lifecycle.NewWorkers(workers, "handshake", func(_ context.Context, g *greeting) { h.readGreeting(g) })
+	defer func() {
+		require.Contains(t, recover(), "handshake.go", "with the stack")
+		require.NoError(t, workers.Stop(context.Background()))
+		_, err := h.greet([]byte(hello))
+		require.ErrorIs(t, err, errUnread)
+	}()
+	_, err := h.greet([]byte(hello))
+	t.Error("it returned: ", err)
 }
 
 func TestFencedHostsTakeNobody(t *testing.T) {

@@ -24,23 +24,27 @@ type fifo struct {
 
 func (q *fifo) len() int { return len(q.items) - q.head }
 
-// reserve has room lent for n more messages, if they are many.
+// reserve makes room for n more messages: at the end, by moving the others to the
+// front, or in a room that is lent.
 func (q *fifo) reserve(n int) {
 	if len(q.items)+n <= cap(q.items) {
 		return
 	}
 	if q.head > 0 {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
+		kept := copy(q.items, q.items[q.head:])
+		clear(q.items[kept:])
+		q.items, q.head = q.items[:kept], 0
 	}
-	if q.lent == nil && len(q.items)+n > idleRoom && len(q.items) <= lentRoom {
+	if all := len(q.items) + n; q.lent == nil && all > idleRoom && all <= lentRoom {
 		q.lent = rooms.Get().(*[lentRoom]message)
 		q.items = append(q.lent[:0], q.items...)
 	}
 }
 
 func (q *fifo) push(m message) {
+	if len(q.items) == cap(q.items) {
+		q.lent = nil // append finds more
+	}
 	q.items = append(q.items, m)
 	q.bytes += len(m.data)
 }
@@ -98,7 +102,7 @@ func (q *fifo) pop() {
 
 // giveBack has the empty fifo keep nothing.
 func (q *fifo) giveBack() {
-	if q.lent != nil && cap(q.items) == lentRoom { // else there were more
+	if q.lent != nil {
 		rooms.Put(q.lent)
 	}
 	q.items, q.lent = nil, nil

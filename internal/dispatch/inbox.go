@@ -114,7 +114,7 @@ func (b *Inbox) put(batch []protocol.Message, at time.Duration) (n int, room <-c
 		return 0, nil, false
 	}
 	locals := int64(0)
-	b.queue.reserve(len(batch))
+	b.queue.reserve(min(len(batch), b.d.Limits.Mailbox-b.queue.len()))
 	for ; n < len(batch) && b.roomLocked(len(batch[n].Data)); n++ {
 		w := b.d.received(&batch[n], at)
 		b.queue.push(w)
