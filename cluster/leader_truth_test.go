@@ -102,7 +102,7 @@ func TestRunAsLeader_StubbornTaskAndLeaving(t *testing.T) {
 			return d.Deregister(context.Background())
 		})
 	}()
-	require.Less(t, <-left, time.Second, "gone before the task ended")
+	require.Less(t, <-left, p.RevokeTimeout, "gone before the task ended")
 	eventually(t, func() bool { return keyOf(t, operator, d.Self()).Count == 0 }, "the lease is given back")
 	require.NoError(t, d.Shutdown(testContext(t)))
 	require.ErrorIs(t, <-done, ErrNotRunning)
