@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -145,8 +146,11 @@ func (r *Registration) do(ctx context.Context, cmd command) error {
 // Edit changes what the server says of itself, now when it is registered, else
 // when it registers. It returns when etcd has it. After an error that is not of
 // the edit itself the edit stays a wish: it is written as soon as etcd answers.
-// Edit does not look at IfRevision: that is EditServer's.
+// ErrInvalidEdit: IfRevision cannot be asked for here, use EditServer.
 func (r *Registration) Edit(ctx context.Context, e Edit) error {
+	if e.IfRevision != 0 {
+		return fmt.Errorf("%w: IfRevision is for EditServer", ErrInvalidEdit)
+	}
 	writing, err := r.said.edit(e)
 	if err != nil {
 		return err

@@ -67,13 +67,25 @@ func TestEtcdWarnings(t *testing.T) {
 	t.Parallel()
 	for yaml, want := range map[string]string{
 		"groups: {etcd: {user: u}}":        "cereus.groups.etcd.user (file): is not used: etcd needs both user and pass",
-		"admin: {token: 0123456789abcdef}": "cereus.admin.token (file): is not used: admin.address is not set",
+		"admin: {token: 0123456789abcdef}": "cereus.admin.token (file): is not used, the API of service discovery is not served: set admin.address to say where, such as 127.0.0.1:9090",
 	} {
 		_, report, err := load(t, "", "cereus: {"+yaml+"}")
 		require.NoError(t, err)
 		require.Len(t, report.Warnings, 1)
 		require.Equal(t, want, report.Warnings[0].String())
 	}
+}
+
+func TestMetricsForEverybodyServeNoAPI(t *testing.T) {
+	t.Parallel()
+	cfg, report, err := load(t, "", "cereus: {metrics: {prometheus: {enabled: true}}, admin: {token: 0123456789abcdef}}")
+	require.NoError(t, err)
+	require.Equal(t, "0.0.0.0:9090", cfg.Admin.Address)
+	require.Empty(t, cfg.Admin.Token)
+	require.Len(t, report.Warnings, 2)
+	cfg, _, err = load(t, "", "cereus: {metrics: {prometheus: {enabled: true}}, admin: {token: 0123456789abcdef, address: '0.0.0.0:9090'}}")
+	require.NoError(t, err)
+	require.NotEmpty(t, cfg.Admin.Token)
 }
 
 func TestURLsHideCredentials(t *testing.T) {

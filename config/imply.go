@@ -32,8 +32,9 @@ func (l *loader) implyAddress(cfg *Config) {
 	if cfg.Admin.Pprof && cfg.Admin.Address == "" {
 		l.warn(pprof, "is not used: "+address+" is not set")
 	}
-	if cfg.Admin.Token != "" && cfg.Admin.Address == "" {
-		l.warn(token, "is not used: "+address+" is not set")
+	if cfg.Admin.Token != "" && !l.report.Explicit(address) {
+		cfg.Admin.Token = "" // what serves metrics to everybody is no place to change the cluster
+		l.warn(token, "is not used, the API of service discovery is not served: set "+address+" to say where, such as 127.0.0.1:9090")
 	}
 }
 

@@ -42,8 +42,15 @@ type Params struct {
 	RevokeTimeout time.Duration // for leaving
 	SyncInterval  time.Duration // between comparisons of what is known with etcd
 
+	// MaxRetries bounds how often an instance whose lease was lost is registered
+	// again, RetryInterval apart, before Lost is told; 0 means for ever, with pauses
+	// that grow to seconds.
+	MaxRetries    int
+	RetryInterval time.Duration // at least; a fifth more at most
+
 	// Lost is told of an instance that is registered no more and will not be again:
-	// its lease was lost, and another process took its id (cluster.ErrIDTaken).
+	// its lease was lost, and another process took its id (cluster.ErrIDTaken), or
+	// MaxRetries were in vain.
 	// Deregister it, here or elsewhere, before registering it under another id. It runs
 	// on a goroutine of its own, which Shutdown waits for: it must not call Shutdown.
 	Lost func(name, id string, err error)
@@ -57,11 +64,16 @@ func (p Params) GoString() string { return p.String() }
 
 // discovery is the parameters of the discovery that follows a folder.
 func (p Params) discovery(folder cluster.Folder, clients *cluster.EtcdClients) cluster.EtcdParams {
+	onLoss := cluster.PolicyContinue
+	if p.MaxRetries != 0 {
+		onLoss = cluster.PolicyExit // which ends an instance, not the process
+	}
 	return cluster.EtcdParams{
 		Log: p.Log, Folder: folder, Prefix: p.Namespace,
 		Client: p.Client, Clients: clients, Endpoints: p.Endpoints, Username: p.Username, Password: p.Password,
 		TLS: p.TLS, TLSFiles: p.TLSFiles,
 		DialTimeout: p.DialTimeout, BootTimeout: p.BootTimeout, TTL: p.TTL,
 		GrantTimeout: p.GrantTimeout, RevokeTimeout: p.RevokeTimeout, SyncInterval: p.SyncInterval,
+		OnLoss: onLoss, GrantMaxRetries: p.MaxRetries, GrantRetryInterval: p.RetryInterval,
 	}
 }

@@ -195,6 +195,33 @@ func TestLost_TellsOfAnIDThatAnotherTook(t *testing.T) {
 	eventually(t, sees(t, a, "login", "login/l1", "login/l2"), "under another id")
 }
 
+func TestLost_AfterTheLastRetry(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t)
+	proxy := faultproxy.New(t, endpoint)
+	p := params(proxy.Addr())
+	p.TTL, p.GrantTimeout, p.MaxRetries, p.RetryInterval = time.Second, 100*time.Millisecond, 2, 50*time.Millisecond
+	lost := make(chan error, 1)
+	p.Lost = func(_, _ string, err error) { lost <- err }
+	a, watcher := start(t, p), start(t, params(endpoint))
+	register(t, a, login("l1"))
+	away(t, proxy)
+	select {
+	case err := <-lost:
+		require.ErrorContains(t, err, "3 attempts")
+	case <-time.After(patience):
+		require.Fail(t, "nobody was told")
+	}
+	require.NoError(t, proxy.Accept())
+	eventually(t, sees(t, watcher, "login"), "its lease has run out")
+	require.NoError(t, a.Deregister(testContext(t), "login", "l1"))
+	register(t, a, login("l1"))
+
+	p.MaxRetries = -1
+	_, err := registry.New(p)
+	require.ErrorContains(t, err, "retries")
+}
+
 func TestRegister_GivesUp(t *testing.T) {
 	t.Parallel()
 	proxy := faultproxy.New(t, startEtcd(t))
