@@ -57,15 +57,16 @@ func TestS10_FiftySlowCalls(t *testing.T) {
 		}
 	}
 	until(t, "they sleep", func() bool { return s.asleep.Load() == 10 })
+	lag := watchStalls(t)
 	during := answerTimes(t, others)
 	for range 4 { // the machine may have been at something else
 		if during < 2*quiet {
 			break
 		}
-		during = answerTimes(t, others)
+		during = min(during, answerTimes(t, others))
 	}
 	t.Logf("p99 of the others: %v quiet, %v beside fifty slow calls", quiet, during)
-	require.Less(t, during, 2*quiet)
+	require.Less(t, during, 2*quiet+lag.most(), "they would wait as long as the slow ones sleep")
 	require.Equal(t, len(others)+10, front.Sessions())
 	close(s.wake)
 	slow.Wait()
