@@ -15,6 +15,18 @@ import (
 	"github.com/cereus-game/cereus/protocol"
 )
 
+func TestLimitsAddUp(t *testing.T) {
+	t.Parallel()
+	o, err := newOptions([]Option{
+		WithLimits(Limits{Body: 1, Packet: 2, HTTPHeader: 3}), WithLimits(Limits{}), WithLimits(Limits{Packet: 4, Opening: 5}),
+	})
+	require.NoError(t, err)
+	require.Equal(t, Limits{
+		HandshakeBody: DefaultHandshakeBody, Body: 1, HandshakePacket: DefaultHandshakePacket, Packet: 4,
+		Opening: 5, ProxyHeader: DefaultProxyHeader, HTTPHeader: 3,
+	}, o.limits)
+}
+
 func TestS01_SilentConnectionsEndAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	const clients = 1000
