@@ -2,10 +2,8 @@ package acceptor
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -254,16 +252,5 @@ func TestS03_EveryTruncationAndBitFlip(t *testing.T) {
 			checkStream(t, flipped, 1+bit%7)
 			checkFrames(t, flipped, 1+bit%7)
 		}
-	}
-}
-
-func TestErrorsHaveAStatus(t *testing.T) {
-	t.Parallel()
-	for err, code := range map[error]CloseCode{
-		ErrTooLarge: CloseTooBig, ErrFlood: ClosePolicy, ErrSlow: ClosePolicy, ErrDeadline: ClosePolicy, ErrBudget: CloseTryAgain,
-		ErrWrongType: CloseProtocol, ErrHeader: CloseProtocol, ErrShort: CloseProtocol, ErrTrailing: CloseProtocol,
-		ErrFrame: CloseProtocol, io.EOF: CloseNormal, ErrClosed: CloseNormal, os.ErrDeadlineExceeded: CloseNormal,
-	} {
-		require.Equal(t, code, StatusOf(errors.Join(err)).Code, err)
 	}
 }
