@@ -228,3 +228,29 @@ func TestEveryEndOfReadingHasACode(t *testing.T) {
 		require.Zero(t, statusOf(reasonOf(err), ""), "nobody is there to be told")
 	}
 }
+
+// TestAPanicEndsTheSession: at once, with a code, and neighbours do not notice.
+func TestAPanicEndsTheSession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewWebSocket("127.0.0.1:0"), func(p *HostParams) {
+		p.Decoding.Intern = func(b []byte) string {
+			if string(b) == "svc.panic" {
+				panic("oops")
+			}
+			return string(b)
+		}
+	})
+	c := r.upgrade(t)
+	s := r.session()
+	ask := func(route string) []byte {
+		return whole(encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: 1, Route: route, Data: []byte("abcdef")}))
+	}
+	neighbour := r.upgrade(t)
+	c.send(ask("svc.panic"))
+	require.Equal(t, protocol.ReasonInternal, closed(t, s))
+	code, reason := c.closed()
+	require.Equal(t, 1011, code)
+	require.Equal(t, protocol.ReasonInternal, reason)
+	neighbour.send(ask("svc.echo"))
+	neighbour.answers(1)
+}
