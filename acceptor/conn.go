@@ -122,8 +122,5 @@ func (c *Conn) AppendFrame(dst, packet []byte) []byte {
 // RemoteAddr is the client's address: the PROXY header's if there was one.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// LocalAddr is the address that the client came to.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
-
 // Transport is one of the Transport constants.
 func (c *Conn) Transport() string { return c.transport }

@@ -94,7 +94,6 @@ type Option interface{ apply(o *options) error }
 type options struct {
 	limits  Limits
 	budget  int64
-	most    int64
 	tls     *tls.Config
 	files   *certificateFiles
 	proxy   *proxyRules
@@ -150,19 +149,6 @@ func WithBudget(bytes int64) Option {
 	})
 }
 
-// WithMaxConnections bounds the connections that are open at a time, those in
-// their handshakes included. A connection beyond it is closed at once. 0, the
-// default, means no bound.
-func WithMaxConnections(n int) Option {
-	return optionFunc(func(o *options) error {
-		if n < 0 {
-			return fmt.Errorf("acceptor: at most %d connections: the number must not be negative", n)
-		}
-		o.most = int64(n)
-		return nil
-	})
-}
-
 // WithGate bounds the connections of this acceptor together with those of the
 // others that have the gate.
 func WithGate(g *Gate) Option {
@@ -198,8 +184,8 @@ func WithTLSFiles(certificate, key string) Option {
 }
 
 // WithProxyProtocol makes every connection start with a PROXY protocol header,
-// version 1 or 2, within Limits.ProxyHeader. The addresses of the connection are those
-// of the header. Peers outside the trusted networks are refused; without any
+// version 1 or 2, within Limits.ProxyHeader. The address of the client is then the one
+// in the header. Peers outside the trusted networks are refused; without any
 // network every peer is trusted.
 func WithProxyProtocol(trusted ...netip.Prefix) Option {
 	return optionFunc(func(o *options) error {
