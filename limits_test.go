@@ -3,12 +3,14 @@ package cereus_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
+	"github.com/cereus-game/cereus/acceptor"
 	"github.com/cereus-game/cereus/client"
 	"github.com/cereus-game/cereus/component"
 	"github.com/cereus-game/cereus/config"
@@ -101,4 +103,22 @@ func TestS19_ConfiguredLimits(t *testing.T) {
 		p.mustAsk("svc.often", "x")
 		p.mustAsk("svc.often", "x")
 	})
+}
+
+// TestLimitsOfAnAcceptorAddToTheConfiguration: one that is set in code takes
+// none of the others away.
+func TestLimitsOfAnAcceptorAddToTheConfiguration(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	c.Conn.Limits.Packet = 1 << 10
+	app, err := cereus.New(cereus.Frontend("gate"), cereus.Standalone(), cereus.WithConfig(c), cereus.WithLogger(quiet()),
+		cereus.WithTCP("127.0.0.1:0", acceptor.WithLimits(acceptor.Limits{Packet: patience})))
+	require.NoError(t, err)
+	require.NoError(t, app.Register(rated{}, component.WithName("svc")))
+	begin(t, app)
+	p := dial(t, app)
+	require.Equal(t, "x", p.mustAsk("svc.often", "x"))
+	_, err = p.ask("svc.often", strings.Repeat("x", 10<<10))
+	var ended *client.CloseError
+	require.ErrorAs(t, err, &ended)
 }

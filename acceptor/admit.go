@@ -9,8 +9,7 @@ import (
 // admit takes a connection in. It does not wait for the client.
 func (s *server) admit(nc net.Conn, handle func(*Conn)) {
 	s.options.metrics.Accepted()
-	full := s.options.most > 0 && s.open.Load() >= s.options.most
-	if full || !s.options.gate.enter() {
+	if !s.options.gate.enter() {
 		s.turnAway(nc, RefusedFull, nil)
 		return
 	}

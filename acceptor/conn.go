@@ -56,7 +56,7 @@ type shared struct {
 // lives in a shared buffer and is valid until the following call. Only one
 // goroutine calls Next, and none after the acceptor's handle returned. The
 // errors are those of this package and io.EOF; after any but ErrDeadline,
-// close the connection, with StatusOf(err).
+// close the connection.
 //
 // A packet's announced length is compared with the limit before any room is
 // made for it (wire.md 1.1, 1.2).
@@ -121,9 +121,6 @@ func (c *Conn) AppendFrame(dst, packet []byte) []byte {
 
 // RemoteAddr is the client's address: the PROXY header's if there was one.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
-
-// LocalAddr is the address that the client came to.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
 // Transport is one of the Transport constants.
 func (c *Conn) Transport() string { return c.transport }

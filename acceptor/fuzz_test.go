@@ -73,7 +73,7 @@ func (idleConn) SetReadDeadline(time.Time) error { return nil }
 const fuzzLimit = 40_000
 
 func slicedConn(t testing.TB, stream []byte, piece int) *Conn {
-	s := &shared{limits: Limits{}.withDefaults()}
+	s := &shared{limits: defaultLimits()}
 	s.memory.budget = 2 * fuzzLimit
 	c := &Conn{nc: idleConn{}, shared: s, transport: TransportWebSocket}
 	c.link = &sliced{stream: stream, piece: max(piece, 1), memory: &s.memory, t: t}

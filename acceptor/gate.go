@@ -24,13 +24,6 @@ func NewGate(most, perAddress int) *Gate {
 	return &Gate{most: most, perAddress: perAddress, from: make(map[netip.Prefix]int)}
 }
 
-// Open is the number of connections that are open.
-func (g *Gate) Open() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.open
-}
-
 // enter counts a connection in; a nil gate is always open.
 func (g *Gate) enter() bool {
 	if g == nil {

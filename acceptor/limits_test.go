@@ -2,10 +2,8 @@ package acceptor
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -14,6 +12,18 @@ import (
 
 	"github.com/cereus-game/cereus/protocol"
 )
+
+func TestLimitsAddUp(t *testing.T) {
+	t.Parallel()
+	o, err := newOptions([]Option{
+		WithLimits(Limits{Body: 1, Packet: 2, HTTPHeader: 3}), WithLimits(Limits{}), WithLimits(Limits{Packet: 4, Opening: 5}),
+	})
+	require.NoError(t, err)
+	require.Equal(t, Limits{
+		HandshakeBody: DefaultHandshakeBody, Body: 1, HandshakePacket: DefaultHandshakePacket, Packet: 4,
+		Opening: 5, ProxyHeader: DefaultProxyHeader, HTTPHeader: 3,
+	}, o.limits)
+}
 
 func TestS01_SilentConnectionsEndAtTheDeadline(t *testing.T) {
 	t.Parallel()
@@ -242,16 +252,5 @@ func TestS03_EveryTruncationAndBitFlip(t *testing.T) {
 			checkStream(t, flipped, 1+bit%7)
 			checkFrames(t, flipped, 1+bit%7)
 		}
-	}
-}
-
-func TestErrorsHaveAStatus(t *testing.T) {
-	t.Parallel()
-	for err, code := range map[error]CloseCode{
-		ErrTooLarge: CloseTooBig, ErrFlood: ClosePolicy, ErrSlow: ClosePolicy, ErrDeadline: ClosePolicy, ErrBudget: CloseTryAgain,
-		ErrWrongType: CloseProtocol, ErrHeader: CloseProtocol, ErrShort: CloseProtocol, ErrTrailing: CloseProtocol,
-		ErrFrame: CloseProtocol, io.EOF: CloseNormal, ErrClosed: CloseNormal, os.ErrDeadlineExceeded: CloseNormal,
-	} {
-		require.Equal(t, code, StatusOf(errors.Join(err)).Code, err)
 	}
 }

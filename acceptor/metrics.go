@@ -5,7 +5,7 @@ type Refusal string
 
 // The reasons.
 const (
-	RefusedFull Refusal = "full" // WithMaxConnections, or the most of a Gate
+	RefusedFull Refusal = "full" // too many in all, by a Gate
 
 	RefusedAddress Refusal = "address" // too many from one address, by a Gate
 

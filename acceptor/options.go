@@ -1,6 +1,7 @@
 package acceptor
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ const (
 	DefaultBudget          = 256 << 20
 )
 
-// Limits bound what one connection may send. Zero fields mean the default.
+// Limits bound what one connection may send.
 type Limits struct {
 	// HandshakeBody is the largest packet body before Conn.Established, in bytes.
 	HandshakeBody int
@@ -45,23 +46,24 @@ type Limits struct {
 	HTTPHeader int
 }
 
-func (l Limits) withDefaults() Limits {
-	l.HandshakeBody = orDefault(l.HandshakeBody, DefaultHandshakeBody)
-	l.Body = orDefault(l.Body, DefaultBody)
-	l.HandshakePacket = orDefault(l.HandshakePacket, DefaultHandshakePacket)
-	l.Packet = orDefault(l.Packet, DefaultPacket)
-	l.Opening = orDefault(l.Opening, DefaultOpening)
-	l.ProxyHeader = orDefault(l.ProxyHeader, DefaultProxyHeader)
-	l.HTTPHeader = orDefault(l.HTTPHeader, DefaultHTTPHeader)
-	return l
+func defaultLimits() Limits {
+	return Limits{
+		HandshakeBody: DefaultHandshakeBody, Body: DefaultBody,
+		HandshakePacket: DefaultHandshakePacket, Packet: DefaultPacket,
+		Opening: DefaultOpening, ProxyHeader: DefaultProxyHeader, HTTPHeader: DefaultHTTPHeader,
+	}
 }
 
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
+// or takes the fields that are zero from other.
+func (l Limits) or(other Limits) Limits {
+	l.HandshakeBody = cmp.Or(l.HandshakeBody, other.HandshakeBody)
+	l.Body = cmp.Or(l.Body, other.Body)
+	l.HandshakePacket = cmp.Or(l.HandshakePacket, other.HandshakePacket)
+	l.Packet = cmp.Or(l.Packet, other.Packet)
+	l.Opening = cmp.Or(l.Opening, other.Opening)
+	l.ProxyHeader = cmp.Or(l.ProxyHeader, other.ProxyHeader)
+	l.HTTPHeader = cmp.Or(l.HTTPHeader, other.HTTPHeader)
+	return l
 }
 
 func (l Limits) validate() error {
@@ -80,7 +82,7 @@ func (l Limits) validate() error {
 		{"HTTPHeader", int64(l.HTTPHeader), 1 << 20},
 	} {
 		if f.value < 0 || f.value > f.most {
-			faults = append(faults, fmt.Errorf("acceptor: Limits.%s is %d, it must be from 0 (the default) to %d", f.name, f.value, f.most))
+			faults = append(faults, fmt.Errorf("acceptor: Limits.%s is %d, it must be from 0 (not set here) to %d", f.name, f.value, f.most))
 		}
 	}
 	return errors.Join(faults...)
@@ -92,7 +94,6 @@ type Option interface{ apply(o *options) error }
 type options struct {
 	limits  Limits
 	budget  int64
-	most    int64
 	tls     *tls.Config
 	files   *certificateFiles
 	proxy   *proxyRules
@@ -112,7 +113,7 @@ func (f optionFunc) apply(o *options) error { return f(o) }
 func newOptions(opts []Option) (options, error) {
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
-	o := options{limits: Limits{}.withDefaults(), budget: DefaultBudget, log: quiet, metrics: noMetrics{}}
+	o := options{limits: defaultLimits(), budget: DefaultBudget, log: quiet, metrics: noMetrics{}}
 	var faults []error
 	for _, opt := range opts {
 		faults = append(faults, opt.apply(&o))
@@ -126,10 +127,11 @@ func newOptions(opts []Option) (options, error) {
 	return o, errors.Join(faults...)
 }
 
-// WithLimits sets the limits of every connection.
+// WithLimits sets limits of every connection. A field that is zero keeps what an
+// option before set, as the configuration does for an App, or else the default.
 func WithLimits(l Limits) Option {
 	return optionFunc(func(o *options) error {
-		o.limits = l.withDefaults()
+		o.limits = l.or(o.limits)
 		return l.validate()
 	})
 }
@@ -143,19 +145,6 @@ func WithBudget(bytes int64) Option {
 			return fmt.Errorf("acceptor: the budget is %d bytes, it must be above 0", bytes)
 		}
 		o.budget = bytes
-		return nil
-	})
-}
-
-// WithMaxConnections bounds the connections that are open at a time, those in
-// their handshakes included. A connection beyond it is closed at once. 0, the
-// default, means no bound.
-func WithMaxConnections(n int) Option {
-	return optionFunc(func(o *options) error {
-		if n < 0 {
-			return fmt.Errorf("acceptor: at most %d connections: the number must not be negative", n)
-		}
-		o.most = int64(n)
 		return nil
 	})
 }
@@ -195,8 +184,8 @@ func WithTLSFiles(certificate, key string) Option {
 }
 
 // WithProxyProtocol makes every connection start with a PROXY protocol header,
-// version 1 or 2, within Limits.ProxyHeader. The addresses of the connection are those
-// of the header. Peers outside the trusted networks are refused; without any
+// version 1 or 2, within Limits.ProxyHeader. The address of the client is then the one
+// in the header. Peers outside the trusted networks are refused; without any
 // network every peer is trusted.
 func WithProxyProtocol(trusted ...netip.Prefix) Option {
 	return optionFunc(func(o *options) error {

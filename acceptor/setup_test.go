@@ -43,13 +43,16 @@ func serve(t testing.TB, a Acceptor, handle func(*Conn)) string {
 	return a.Addr().String()
 }
 
+// closeOfTest is what the handlers of tests close with.
+const closeOfTest CloseCode = 3456
+
 // echo answers every packet with itself and reports how reading ended.
 func echo(ends chan<- error) func(*Conn) {
 	return func(c *Conn) {
 		for {
 			kind, body, err := c.Next()
 			if err != nil {
-				_ = c.Close(StatusOf(err))
+				_ = c.Close(CloseStatus{Code: closeOfTest})
 				ends <- err
 				return
 			}

@@ -176,10 +176,10 @@ func TestListenNamesTheAddress(t *testing.T) {
 
 func TestListenTellsAllFaultsOfOptions(t *testing.T) {
 	t.Parallel()
-	a := NewTCP("127.0.0.1:0", WithLimits(Limits{Body: 1 << 24, HandshakeBody: -1}), WithBudget(0), WithMaxConnections(-1),
+	a := NewTCP("127.0.0.1:0", WithLimits(Limits{Body: 1 << 24, HandshakeBody: -1}), WithBudget(0),
 		WithTLS(nil), WithTLSFiles("", "x"), WithLogger(nil), WithMetrics(nil), WithOrigins("example.com"))
 	err := a.Listen(context.Background())
-	for _, part := range []string{"Limits.Body", "Limits.HandshakeBody", "budget", "at most -1", "WithTLS ", "WithTLSFiles", "WithLogger", "WithMetrics", "WithOrigins", "example.com"} {
+	for _, part := range []string{"Limits.Body", "Limits.HandshakeBody", "budget", "WithTLS ", "WithTLSFiles", "WithLogger", "WithMetrics", "WithOrigins", "example.com"} {
 		require.ErrorContains(t, err, part)
 	}
 	require.NoError(t, a.Close())
@@ -194,7 +194,7 @@ func TestListenTellsAllFaultsOfOptions(t *testing.T) {
 func TestMaxConnections(t *testing.T) {
 	t.Parallel()
 	counts := &tally{}
-	a := NewTCP("127.0.0.1:0", WithMaxConnections(2), WithMetrics(counts))
+	a := NewTCP("127.0.0.1:0", WithGate(NewGate(2, 0)), WithMetrics(counts))
 	ends := make(chan error, 8)
 	address := serve(t, a, echo(ends))
 	first, second := dialTCP(t, address), dialTCP(t, address)

@@ -106,7 +106,7 @@ func closeFrame(code CloseCode) []byte {
 	return clientFrame(finBit|opClose, binary.BigEndian.AppendUint16(nil, uint16(code)))
 }
 
-func TestS06_RawFrames(t *testing.T) {
+func TestRawFrames(t *testing.T) {
 	t.Parallel()
 	heartbeat := packetOf(t, protocol.PacketHeartbeat, nil)
 	data := packetOf(t, protocol.PacketData, []byte("abcdef"))
@@ -144,37 +144,37 @@ func TestS06_RawFrames(t *testing.T) {
 		{"many in a segment", bytes.Repeat(clientFrame(finBit|opBinary, data), 50), 50, nil, 0},
 		{"fragments with a ping between", join(parts, parts), 2, nil, 0},
 		{"pong nobody asked for", join(clientFrame(finBit|opPong, []byte("x")), clientFrame(finBit|opBinary, data)), 1, nil, 0},
-		{"unmasked", unmasked, 0, ErrFrame, CloseProtocol},
-		{"negative length", negative, 0, ErrFrame, CloseProtocol},
-		{"huge length", huge, 0, ErrTooLarge, CloseTooBig},
-		{"opcode 3", clientFrame(finBit|3, data), 0, ErrFrame, CloseProtocol},
-		{"opcode 11", clientFrame(finBit|11, nil), 0, ErrFrame, CloseProtocol},
-		{"opcode 15", clientFrame(finBit|15, nil), 0, ErrFrame, CloseProtocol},
-		{"rsv1", clientFrame(finBit|0x40|opBinary, data), 0, ErrFrame, CloseProtocol},
-		{"rsv2", clientFrame(finBit|0x20|opBinary, data), 0, ErrFrame, CloseProtocol},
-		{"rsv3", clientFrame(finBit|0x10|opPing, nil), 0, ErrFrame, CloseProtocol},
-		{"endless fragments", endless, 0, ErrTooLarge, CloseTooBig},
-		{"endless empty fragments", empty, 0, ErrFlood, ClosePolicy},
-		{"continuation first", clientFrame(finBit|opContinue, data), 0, ErrFrame, CloseProtocol},
-		{"new message in a message", join(clientFrame(opBinary, data[:2]), clientFrame(finBit|opBinary, data)), 0, ErrFrame, CloseProtocol},
-		{"fragmented ping", clientFrame(opPing, nil), 0, ErrFrame, CloseProtocol},
-		{"long ping", clientFrame(finBit|opPing, make([]byte, 126)), 0, ErrFrame, CloseProtocol},
-		{"flood of pongs", flood, 0, ErrFlood, ClosePolicy},
-		{"two packets in a message", clientFrame(finBit|opBinary, join(heartbeat, heartbeat)), 0, ErrTrailing, CloseProtocol},
-		{"empty message", clientFrame(finBit|opBinary, nil), 0, ErrHeader, CloseProtocol},
-		{"short header", clientFrame(finBit|opBinary, heartbeat[:3]), 0, ErrHeader, CloseProtocol},
-		{"packet over two messages", join(clientFrame(finBit|opBinary, data[:6]), clientFrame(finBit|opBinary, data[6:])), 0, ErrShort, CloseProtocol},
-		{"wrong packet type", clientFrame(finBit|opBinary, []byte{6, 0, 0, 0}), 0, ErrWrongType, CloseProtocol},
-		{"S02 packet announces more than the limit", clientFrame(finBit|opBinary, []byte{4, 0xff, 0xff, 0xff}), 0, ErrTooLarge, CloseTooBig},
-		{"message above the limit", clientFrame(finBit|opBinary, make([]byte, DefaultHandshakeBody+5)), 0, ErrTooLarge, CloseTooBig},
+		{"unmasked", unmasked, 0, ErrFrame, closeOfTest},
+		{"negative length", negative, 0, ErrFrame, closeOfTest},
+		{"huge length", huge, 0, ErrTooLarge, closeOfTest},
+		{"opcode 3", clientFrame(finBit|3, data), 0, ErrFrame, closeOfTest},
+		{"opcode 11", clientFrame(finBit|11, nil), 0, ErrFrame, closeOfTest},
+		{"opcode 15", clientFrame(finBit|15, nil), 0, ErrFrame, closeOfTest},
+		{"rsv1", clientFrame(finBit|0x40|opBinary, data), 0, ErrFrame, closeOfTest},
+		{"rsv2", clientFrame(finBit|0x20|opBinary, data), 0, ErrFrame, closeOfTest},
+		{"rsv3", clientFrame(finBit|0x10|opPing, nil), 0, ErrFrame, closeOfTest},
+		{"endless fragments", endless, 0, ErrTooLarge, closeOfTest},
+		{"endless empty fragments", empty, 0, ErrFlood, closeOfTest},
+		{"continuation first", clientFrame(finBit|opContinue, data), 0, ErrFrame, closeOfTest},
+		{"new message in a message", join(clientFrame(opBinary, data[:2]), clientFrame(finBit|opBinary, data)), 0, ErrFrame, closeOfTest},
+		{"fragmented ping", clientFrame(opPing, nil), 0, ErrFrame, closeOfTest},
+		{"long ping", clientFrame(finBit|opPing, make([]byte, 126)), 0, ErrFrame, closeOfTest},
+		{"flood of pongs", flood, 0, ErrFlood, closeOfTest},
+		{"two packets in a message", clientFrame(finBit|opBinary, join(heartbeat, heartbeat)), 0, ErrTrailing, closeOfTest},
+		{"empty message", clientFrame(finBit|opBinary, nil), 0, ErrHeader, closeOfTest},
+		{"short header", clientFrame(finBit|opBinary, heartbeat[:3]), 0, ErrHeader, closeOfTest},
+		{"packet over two messages", join(clientFrame(finBit|opBinary, data[:6]), clientFrame(finBit|opBinary, data[6:])), 0, ErrShort, closeOfTest},
+		{"wrong packet type", clientFrame(finBit|opBinary, []byte{6, 0, 0, 0}), 0, ErrWrongType, closeOfTest},
+		{"S02 packet announces more than the limit", clientFrame(finBit|opBinary, []byte{4, 0xff, 0xff, 0xff}), 0, ErrTooLarge, closeOfTest},
+		{"message above the limit", clientFrame(finBit|opBinary, make([]byte, DefaultHandshakeBody+5)), 0, ErrTooLarge, closeOfTest},
 		{"close", closeFrame(CloseNormal), 0, ErrPeerClosed, CloseNormal},
 		{"close 4000", closeFrame(4000), 0, ErrPeerClosed, 4000},
 		{"close without code", clientFrame(finBit|opClose, nil), 0, ErrPeerClosed, CloseNormal},
-		{"close with half a code", clientFrame(finBit|opClose, []byte{3}), 0, ErrFrame, CloseProtocol},
+		{"close with half a code", clientFrame(finBit|opClose, []byte{3}), 0, ErrFrame, closeOfTest},
 		{"close with a reason", clientFrame(finBit|opClose, []byte("\x03\xe8bye")), 0, ErrPeerClosed, CloseNormal},
-		{"close with a reason that is no UTF-8", clientFrame(finBit|opClose, []byte("\x03\xe8\xff")), 0, ErrFrame, CloseProtocol},
-		{"close 1005", closeFrame(1005), 0, ErrFrame, CloseProtocol},
-		{"close 999", closeFrame(999), 0, ErrFrame, CloseProtocol},
+		{"close with a reason that is no UTF-8", clientFrame(finBit|opClose, []byte("\x03\xe8\xff")), 0, ErrFrame, closeOfTest},
+		{"close 1005", closeFrame(1005), 0, ErrFrame, closeOfTest},
+		{"close 999", closeFrame(999), 0, ErrFrame, closeOfTest},
 		{"close in a message", join(clientFrame(opBinary, data[:2]), closeFrame(CloseGoingAway)), 0, ErrPeerClosed, CloseGoingAway},
 	} {
 		for _, step := range []int{0, 1} {
@@ -189,7 +189,7 @@ func TestS06_RawFrames(t *testing.T) {
 						if err != nil {
 							got <- n
 							ends <- err
-							_ = c.Close(StatusOf(err))
+							_ = c.Close(CloseStatus{Code: closeOfTest})
 							return
 						}
 						if kind == protocol.PacketData && string(body) == "abcdef" {

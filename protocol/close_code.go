@@ -18,6 +18,7 @@ const (
 	CloseShutdown CloseCode = 1001 // "shutdown": the server stops
 	CloseProtocol CloseCode = 1002 // "protocol error": bytes that wire.md 1.2, 2.1 or 3.6 refuses
 	CloseBroken   CloseCode = 1006 // "broken": reset or lost; never sent
+	CloseInternal CloseCode = 1011 // "internal error": a panic of the server
 
 	CloseSlow  CloseCode = 4000 // "slow": the client does not read what it is sent
 	CloseFlood CloseCode = 4001 // "flood": it sends too much
@@ -40,6 +41,7 @@ const (
 	ReasonShutdown  = "shutdown"
 	ReasonProtocol  = "protocol error"
 	ReasonBroken    = "broken"
+	ReasonInternal  = "internal error"
 	ReasonSlow      = "slow"
 	ReasonFlood     = "flood"
 	ReasonLate      = "handshake timeout"
@@ -61,6 +63,8 @@ func CloseCodeOf(reason string) CloseCode {
 		return CloseProtocol
 	case ReasonBroken:
 		return CloseBroken
+	case ReasonInternal:
+		return CloseInternal
 	case ReasonSlow:
 		return CloseSlow
 	case ReasonFlood:

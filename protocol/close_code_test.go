@@ -20,6 +20,7 @@ func TestRangesSayWhetherToComeBack(t *testing.T) {
 		protocol.ReasonShutdown:  {1001, protocol.AgainAtOnce},
 		protocol.ReasonProtocol:  {1002, protocol.AgainNever},
 		protocol.ReasonBroken:    {1006, protocol.AgainAtOnce},
+		protocol.ReasonInternal:  {1011, protocol.AgainAtOnce},
 		protocol.ReasonSlow:      {4000, protocol.AgainLater},
 		protocol.ReasonFlood:     {4001, protocol.AgainLater},
 		protocol.ReasonLate:      {4002, protocol.AgainLater},

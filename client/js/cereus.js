@@ -42,6 +42,7 @@ export const Close = Object.freeze({
   DONE: 1000,
   SHUTDOWN: 1001,
   PROTOCOL: 1002,
+  INTERNAL: 1011,
   SLOW: 4000,
   FLOOD: 4001,
   HANDSHAKE_TIMEOUT: 4002,

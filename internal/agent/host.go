@@ -168,6 +168,10 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 	}
 	a.flow = h.newFlow(conn)
 	defer a.flow.end()
-	a.end(a.read())
-	a.out.awaitLast()
+	reason := protocol.ReasonInternal // unless the reader returns
+	defer func() {
+		a.end(reason)
+		a.out.awaitLast()
+	}()
+	reason = a.read()
 }
