@@ -53,7 +53,7 @@ func (q *writeQueue) addPush(p dispatch.Packet) dispatch.Fate {
 // addDroppable unlocks.
 func (q *writeQueue) addDroppable(packet []byte) dispatch.Fate {
 	if frames, bytes := q.pendingLocked(); frames > 0 &&
-		(2*frames >= q.a.host.QueueMessages || 2*(bytes+len(packet)) > q.a.host.QueueBytes) {
+		(2*frames >= q.a.host.QueueMessages || 2*(bytes-q.large+len(packet)) > q.a.host.QueueBytes) {
 		q.mu.Unlock()
 		return dispatch.Dropped
 	}
@@ -97,7 +97,7 @@ func (q *writeQueue) addLatest(p dispatch.Packet) dispatch.Fate {
 // alone may.
 func (q *writeQueue) fullBytesLocked(more int) bool {
 	frames, bytes := q.pendingLocked()
-	return frames > 1 && bytes+more > q.a.host.QueueBytes
+	return frames > 1 && bytes-q.large+more > q.a.host.QueueBytes
 }
 
 // releaseLocked makes frames of what is held.

@@ -141,6 +141,20 @@ func TestS11_KeysAreBounded(t *testing.T) {
 	}
 }
 
+// A message that is larger than all that may wait counts for nothing behind it.
+func TestALargeMessageLeavesRoomForEveryPriority(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueBytes, p.WriteTimeout = 64<<10, time.Hour })
+	nc, s := r.joined()
+	a := s.Entity().(*Agent)
+	r.stuck(a)
+	require.Equal(t, dispatch.Queued, a.WritePacket(prepared(t, dispatch.Latest, "k", "9")))
+	require.Equal(t, dispatch.Queued, a.WritePacket(prepared(t, dispatch.Droppable, "d", "1")))
+	require.Equal(t, dispatch.Replaced, a.WritePacket(prepared(t, dispatch.Latest, "k", "10")))
+	require.Equal(t, []string{"d=1", "k=10"}, rest(t, nc, 2))
+	require.NoError(t, s.Context().Err())
+}
+
 func TestDroppableIsDroppedAboveHalf(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*HostParams){
