@@ -17,7 +17,7 @@ type urgency int
 const (
 	writeNow  urgency = iota // by the one who adds it, if the socket takes it
 	writeSoon                // together with what follows at once
-	writeLast                // writeSoon, behind all that waits, what may be replaced included
+	writeLast                // writeSoon, behind all that waits, what may be replaced included, also when that is full; nothing follows
 )
 
 // keepBuffer is the largest buffer that goes back to the pool.
@@ -84,12 +84,12 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 		q.mu.Unlock()
 		return errs.ErrClosed
 	}
-	if q.fullLocked(len(packet)) {
-		q.tooSlow()
-		return errs.ErrClosed
-	}
 	if when == writeLast {
 		q.releaseLocked()
+		q.finished = true
+	} else if q.fullLocked(len(packet)) {
+		q.tooSlow()
+		return errs.ErrClosed
 	}
 	if frames, _ := q.pendingLocked(); frames == 0 && len(packet) > q.a.host.QueueBytes {
 		q.large = len(packet)

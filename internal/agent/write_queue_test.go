@@ -223,6 +223,39 @@ func TestKickComesBehindWhatIsQueued(t *testing.T) {
 	}
 }
 
+// A client without the packet would come back: who was replaced would then take
+// the place of the new login.
+func TestKickOfAClientWhoseQueueIsFull(t *testing.T) {
+	t.Parallel()
+	for name, kick := range map[string]func(*Agent, *session.Session){
+		"kicked":   func(_ *Agent, s *session.Session) { _ = s.Kick(context.Background(), "banned") },
+		"replaced": func(a *Agent, _ *session.Session) { a.Replace() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 20
+			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.WriteTimeout = most, time.Hour })
+			nc, s := r.joined()
+			a := s.Entity().(*Agent)
+			r.stuck(a)
+			for range most - 1 {
+				require.NoError(t, s.Push(t.Context(), "p", []byte("x")))
+			}
+			kick(a, s)
+			require.Equal(t, name, closed(t, s))
+			in := bufio.NewReader(nc)
+			for range most {
+				p, err := readPacket(in)
+				require.NoError(t, err)
+				require.Equal(t, protocol.PacketData, p.kind)
+			}
+			p, err := readPacket(in)
+			require.NoError(t, err)
+			require.Equal(t, protocol.PacketKick, p.kind)
+		})
+	}
+}
+
 func TestKickFromAHandler(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"))
