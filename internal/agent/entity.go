@@ -111,8 +111,8 @@ func (a *Agent) InFlight() []string {
 	return nil
 }
 
-// Close ends the connection. What was queued by a kick or an answer that
-// closes is still written, within the write deadline.
+// Close ends the connection and does not wait. What was queued for a client that
+// did nothing wrong is still written, within the write deadline.
 func (a *Agent) Close(reason string) {
 	if p := a.player.Load(); p != nil {
 		p.inbox.Close() // also of a connection that had ended when it became a player

@@ -142,6 +142,12 @@ func (g *game) Routes(r *component.Routes) {
 		s, _ := session.FromContext(ctx)
 		return nil, s.Kick(ctx, "enough")
 	})
+	component.HandleRaw(r, "moveme", func(ctx context.Context, where []byte) ([]byte, error) {
+		s, _ := session.FromContext(ctx)
+		err := s.Push(ctx, "onMove", where)
+		s.Close(protocol.ReasonMoved)
+		return nil, err
+	})
 	component.NotifyRaw(r, "note", func(_ context.Context, b []byte) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

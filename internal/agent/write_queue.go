@@ -345,6 +345,9 @@ func (q *writeQueue) awaitLast() {
 func (q *writeQueue) closeWith(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.closed && saysGoodbye(reason) {
+		q.lingers = true
+	}
 	q.closed, q.reason = true, reason
 	if q.lingers && q.writing {
 		return // the writer closes it
