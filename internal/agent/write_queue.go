@@ -37,7 +37,8 @@ type writeQueue struct {
 	frames   int        // in buf
 	taken    int        // frames being written
 	bytes    int        // being written
-	large    int        // bytes of the first frame, when it alone is more than may wait
+	large    int        // bytes left of a frame that alone is more than may wait; 0: none
+	ahead    int        // bytes that wait before it
 	held     *held      // the newest of what replaces; nil when nothing waits
 	writing  bool       // somebody writes
 	finished bool       // takes no more
@@ -69,7 +70,7 @@ func (q *writeQueue) addPacket(packet []byte) error { return q.add(packet, write
 // addControl queues a WebSocket control frame.
 func (q *writeQueue) addControl(frame []byte) {
 	q.mu.Lock()
-	if q.closed || q.fullLocked(len(frame)) {
+	if q.closed || q.fullLocked() {
 		q.mu.Unlock()
 		return
 	}
@@ -87,12 +88,9 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 	if when == writeLast {
 		q.releaseLocked()
 		q.finished = true
-	} else if q.fullLocked(len(packet)) {
+	} else if q.fullLocked() {
 		q.tooSlow()
 		return errs.ErrClosed
-	}
-	if frames, _ := q.pendingLocked(); frames == 0 && len(packet) > q.a.host.QueueBytes {
-		q.large = len(packet)
 	}
 	q.appendLocked(packet)
 	q.startLocked(when)
@@ -102,8 +100,20 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 // appendLocked makes packet the last frame.
 func (q *writeQueue) appendLocked(packet []byte) {
 	buf := q.roomLocked()
+	before := len(*buf)
 	*buf = q.a.conn.AppendFrame(*buf, packet)
 	q.frames++
+	if size := len(*buf) - before; size > q.a.host.QueueBytes && q.large == 0 {
+		q.large, q.ahead = size, q.bytes+before
+	}
+}
+
+// wroteLocked: the first n bytes of all that waits are with the client.
+func (q *writeQueue) wroteLocked(n int) {
+	ahead := min(n, q.ahead)
+	q.ahead -= ahead
+	q.large = max(0, q.large-(n-ahead))
+	q.bytes, q.taken = 0, 0
 }
 
 // tooSlow ends the connection of a client that does not read, and unlocks.
@@ -114,11 +124,12 @@ func (q *writeQueue) tooSlow() {
 	q.a.abort(protocol.ReasonSlow)
 }
 
-// fullLocked reports whether no more may wait. A frame that is larger than all that
-// may wait is taken when it is alone, and does not count for those behind it.
-func (q *writeQueue) fullLocked(more int) bool {
+// fullLocked reports whether no more may wait. That depends on what waits, never on
+// what comes: the game cannot know how much of the last answer its client has read.
+// One frame that is larger than all that may wait does not count.
+func (q *writeQueue) fullLocked() bool {
 	frames, pending := q.pendingLocked()
-	return frames > 0 && (frames >= q.a.host.QueueMessages || pending-q.large+more > q.a.host.QueueBytes)
+	return frames >= q.a.host.QueueMessages || pending-q.large >= q.a.host.QueueBytes
 }
 
 // pendingLocked is what the client has not been given yet, with what is being
@@ -219,7 +230,7 @@ func (q *writeQueue) putBack(buf *[]byte, n int) {
 	}
 	q.buf = buf
 	q.frames += q.taken
-	q.bytes, q.taken, q.large = 0, 0, max(0, q.large-n)
+	q.wroteLocked(n)
 }
 
 // written reports true when nothing is left.
@@ -227,7 +238,7 @@ func (q *writeQueue) written(buf *[]byte) bool {
 	putBuffer(buf, *buf)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes, q.taken, q.large = 0, 0, 0 // large was the first, or is none
+	q.wroteLocked(q.bytes)
 	if (q.buf != nil || q.held != nil) && !q.abandonedLocked() {
 		return false
 	}

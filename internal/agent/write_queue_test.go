@@ -138,6 +138,43 @@ func TestALargeMessageLeavesRoomForOthers(t *testing.T) {
 	require.Equal(t, protocol.ReasonSlow, closed(t, s))
 }
 
+// How large a message may be does not depend on how much of the last one the
+// client has read, and what comes behind both finds the room that there is.
+func TestALargeMessageBehindOthers(t *testing.T) {
+	t.Parallel()
+	const limit = 8 << 20
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueBytes, p.WriteTimeout = limit, time.Hour })
+	nc, s := r.joined()
+	q := &s.Entity().(*Agent).out
+	state := func() (waits, large int) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		_, waits = q.pendingLocked()
+		return waits, q.large + q.ahead
+	}
+	sizes := []int{limit - 1<<20, limit + 1<<20, 1 << 20, limit + 1<<20}
+	in := bufio.NewReader(nc)
+	for range 2 { // the second time shows that the first is forgotten
+		require.NoError(t, s.Push(t.Context(), "p", numbered(0, sizes[0])))
+		require.Eventually(t, func() bool { waits, _ := state(); return waits < sizes[0] }, patience, tick)
+		for number, size := range sizes[1:] {
+			require.NoError(t, s.Push(t.Context(), "p", numbered(uint32(number+1), size)))
+		}
+		for number, size := range sizes {
+			p, err := readPacket(in)
+			require.NoError(t, err)
+			m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+			require.NoError(t, err)
+			require.Equal(t, numbered(uint32(number), size), m.Data)
+		}
+		require.Eventually(t, func() bool { waits, large := state(); return waits+large == 0 }, patience, tick)
+	}
+	require.NoError(t, s.Push(t.Context(), "p", numbered(0, sizes[1])))
+	require.NoError(t, s.Push(t.Context(), "p", numbered(1, sizes[1])), "one more does count")
+	require.Error(t, s.Push(t.Context(), "p", numbered(2, 1)))
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
+}
+
 // Responses, pushes and shared packets of many goroutines stay whole, and in
 // the order of each of them.
 func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
