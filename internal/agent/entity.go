@@ -64,6 +64,9 @@ func (a *Agent) Broken() bool {
 	return err != nil
 }
 
+// Behind reports whether much waits to be written, after which the inbox is resumed.
+func (a *Agent) Behind() bool { return a.out.behind.Load() && a.out.awaitWritten() }
+
 // errTooLarge answers a request whose answer no packet can hold (wire.md 1.1).
 var errTooLarge = errs.New(errs.CodeTooLarge, "the answer is larger than a packet can be: send less")
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,10 @@ func (g *game) Routes(r *component.Routes) {
 	component.HandleRaw(r, "rated", echo, component.WithRate(2, time.Hour))
 	component.HandleRaw(r, "huge", func(context.Context, []byte) ([]byte, error) {
 		return make([]byte, protocol.MaxPacketBody+1), nil
+	})
+	component.HandleRaw(r, "sized", func(_ context.Context, size []byte) ([]byte, error) {
+		n, err := strconv.Atoi(string(size))
+		return make([]byte, n), err
 	})
 	component.HandleRaw(r, "kickme", func(ctx context.Context, _ []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)

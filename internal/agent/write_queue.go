@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cereus-game/cereus/acceptor"
@@ -30,7 +31,8 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // Whoever adds to an empty queue writes it: at once and without waiting, or on a
 // goroutine that lives until the queue is empty. Nobody ever waits for a client.
 type writeQueue struct {
-	a *Agent
+	a      *Agent
+	behind atomic.Bool // more than half full; set with mu held
 
 	mu       sync.Mutex // guards everything below
 	buf      *[]byte    // frames that nobody writes yet; nil when there are none
@@ -40,6 +42,7 @@ type writeQueue struct {
 	large    int        // bytes left of a frame that alone is more than may wait; 0: none
 	ahead    int        // bytes that wait before it
 	held     *held      // the newest of what replaces; nil when nothing waits
+	awaited  bool       // the inbox waits until it is no longer behind
 	writing  bool       // somebody writes
 	finished bool       // takes no more
 	lingers  bool       // close when the queue is written, not before
@@ -132,6 +135,38 @@ func (q *writeQueue) fullLocked() bool {
 	return frames >= q.a.host.QueueMessages || pending-q.large >= q.a.host.QueueBytes
 }
 
+// overHalfLocked reports whether nothing more is to be served to the client. A
+// message that is larger than all that may wait counts here: the next could be as large.
+func (q *writeQueue) overHalfLocked() bool {
+	frames, pending := q.pendingLocked()
+	return 2*frames > q.a.host.QueueMessages || 2*pending > q.a.host.QueueBytes
+}
+
+// awaitWritten has the inbox resumed when the queue is no longer behind, or reports
+// false. A queue that takes nothing more is on its way to close the inbox.
+func (q *writeQueue) awaitWritten() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.behind.Load() || q.closed || q.finished {
+		return false
+	}
+	q.awaited = true
+	return true
+}
+
+// unlockWritten unlocks after something was written, and resumes the inbox.
+func (q *writeQueue) unlockWritten() {
+	resume := false
+	if q.behind.Load() && !q.overHalfLocked() {
+		q.behind.Store(false)
+		resume, q.awaited = q.awaited, false
+	}
+	q.mu.Unlock()
+	if resume {
+		q.a.player.Load().inbox.Resume()
+	}
+}
+
 // pendingLocked is what the client has not been given yet, with what is being
 // written.
 func (q *writeQueue) pendingLocked() (frames, bytes int) {
@@ -154,6 +189,9 @@ func (q *writeQueue) roomLocked() *[]byte {
 
 // startLocked has somebody write, and unlocks.
 func (q *writeQueue) startLocked(when urgency) {
+	if !q.behind.Load() && q.overHalfLocked() {
+		q.behind.Store(true)
+	}
 	if q.writing {
 		q.mu.Unlock()
 		return
@@ -222,7 +260,7 @@ func (q *writeQueue) take() *[]byte {
 // putBack makes what is left of buf the first to be written.
 func (q *writeQueue) putBack(buf *[]byte, n int) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlockWritten()
 	*buf = (*buf)[:copy(*buf, (*buf)[n:])]
 	if q.buf != nil {
 		*buf = append(*buf, *q.buf...)
@@ -237,7 +275,7 @@ func (q *writeQueue) putBack(buf *[]byte, n int) {
 func (q *writeQueue) written(buf *[]byte) bool {
 	putBuffer(buf, *buf)
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlockWritten()
 	q.wroteLocked(q.bytes)
 	if (q.buf != nil || q.held != nil) && !q.abandonedLocked() {
 		return false

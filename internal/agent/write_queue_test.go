@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -234,6 +235,61 @@ func TestS12_ABlockedWriteEndsTheConnection(t *testing.T) {
 	got := readRest(t, nc)
 	require.Less(t, len(got), len(stream), "nothing was torn: the test shows nothing")
 	wholeFrames(t, stream, got)
+}
+
+// ask sends requests for answers of so many bytes, more together than the kernel takes,
+// and waits until the frontend serves no more of them.
+func (r *rig) ask(nc net.Conn, a *Agent, count, size int) {
+	r.t.Helper()
+	var all []byte
+	for id := range uint64(count) {
+		m := protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.sized", Data: []byte(strconv.Itoa(size))}
+		all = append(all, encodedMessage(r.t, m)...)
+	}
+	_, err := nc.Write(all)
+	require.NoError(r.t, err)
+	require.Eventually(r.t, func() bool {
+		a.out.mu.Lock()
+		defer a.out.mu.Unlock()
+		return a.out.awaited
+	}, patience, tick)
+}
+
+// A client that asks for more than may wait is served as it reads, not closed.
+func TestAnswersWaitForTheirReader(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ messages, count, size int }{
+		"bytes":    {256, 300, 60 << 10},
+		"messages": {10, 2000, 8 << 10},
+		"large":    {256, 12, 1500 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.WriteTimeout = c.messages, time.Hour })
+			nc, s := r.joined()
+			r.ask(nc, s.Entity().(*Agent), c.count, c.size)
+			in := bufio.NewReader(nc)
+			for id := range uint64(c.count) {
+				p, err := readPacket(in)
+				require.NoError(t, err)
+				m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+				require.NoError(t, err)
+				require.Equal(t, id+1, m.ID)
+				require.Len(t, m.Data, c.size)
+			}
+			require.NoError(t, s.Context().Err())
+		})
+	}
+}
+
+// One that takes nothing is closed by the write deadline, whatever waits for it.
+func TestS12_AnswersDoNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.WriteTimeout = 3 * time.Second })
+	nc, s := r.joined()
+	r.ask(nc, s.Entity().(*Agent), 300, 60<<10)
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
+	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
 }
 
 func TestKickComesBehindWhatIsQueued(t *testing.T) {
