@@ -2,6 +2,7 @@ package cereus_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cereus-game/cereus"
 	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/session"
 )
 
 // sleeper has a handler that sleeps until it is woken.
@@ -96,4 +98,44 @@ func answerTimes(t *testing.T, players []*player) time.Duration {
 	}
 	all.Wait()
 	return percentile(took, 99)
+}
+
+// sized answers with as many bytes as it is asked for, behind a small push.
+type sized struct{}
+
+func (sized) Routes(r *component.Routes) {
+	component.HandleRaw(r, "get", func(ctx context.Context, size []byte) ([]byte, error) {
+		n, err := strconv.Atoi(string(size))
+		if s, ok := session.FromContext(ctx); ok && err == nil {
+			err = s.Push(ctx, "onProgress", []byte("soon"))
+		}
+		return make([]byte, n), err
+	})
+}
+
+// TestS11_ClientsThatReadAreNotSlow: however much they ask for at a time, of the
+// frontend, with the limits of the default configuration.
+func TestS11_ClientsThatReadAreNotSlow(t *testing.T) {
+	t.Parallel()
+	app := standalone(t, server{game: func(app *cereus.App) {
+		require.NoError(t, app.Register(sized{}, component.WithName("sized")))
+	}})
+	for range 3 {
+		for size, atOnce := range map[int]int{1: 300, 60 << 10: 64, 1500 << 10: 3} {
+			p := dial(t, app)
+			var all sync.WaitGroup
+			for range atOnce {
+				all.Go(func() {
+					for range 3 {
+						if _, err := p.ask("sized.get", strconv.Itoa(size)); err != nil {
+							t.Errorf("an answer of %d bytes, %d of them asked for at once: %v", size, atOnce, err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			_ = p.Close()
+		}
+	}
 }

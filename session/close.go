@@ -25,7 +25,9 @@ func (s *Session) OnClose(fn func(*Session)) {
 // Close ends the session and its connection. reason is a short constant word
 // for logs and metrics. Only the first call does something; every call returns
 // without waiting for another one, so it may be made from anywhere, OnClose
-// hooks included. On a backend it ends only what stands for the session there:
+// hooks included. What was pushed before is still written, as long as the client
+// takes it within the write deadline; nothing is sent after it, the answer of the
+// handler that calls it included. On a backend it ends only what stands for the session there:
 // the client stays connected, use Kick.
 func (s *Session) Close(reason string) {
 	s.mu.Lock()

@@ -64,6 +64,9 @@ func (a *Agent) Broken() bool {
 	return err != nil
 }
 
+// Behind reports whether much waits to be written, after which the inbox is resumed.
+func (a *Agent) Behind() bool { return a.out.behind.Load() && a.out.awaitWritten() }
+
 // errTooLarge answers a request whose answer no packet can hold (wire.md 1.1).
 var errTooLarge = errs.New(errs.CodeTooLarge, "the answer is larger than a packet can be: send less")
 
@@ -111,8 +114,8 @@ func (a *Agent) InFlight() []string {
 	return nil
 }
 
-// Close ends the connection. What was queued by a kick or an answer that
-// closes is still written, within the write deadline.
+// Close ends the connection and does not wait. What was queued for a client that
+// did nothing wrong is still written, within the write deadline.
 func (a *Agent) Close(reason string) {
 	if p := a.player.Load(); p != nil {
 		p.inbox.Close() // also of a connection that had ended when it became a player

@@ -53,7 +53,7 @@ func (q *writeQueue) addPush(p dispatch.Packet) dispatch.Fate {
 // addDroppable unlocks.
 func (q *writeQueue) addDroppable(packet []byte) dispatch.Fate {
 	if frames, bytes := q.pendingLocked(); frames > 0 &&
-		(2*frames >= q.a.host.QueueMessages || 2*(bytes+len(packet)) > q.a.host.QueueBytes) {
+		(2*frames >= q.a.host.QueueMessages || 2*(bytes-q.large+len(packet)) > q.a.host.QueueBytes) {
 		q.mu.Unlock()
 		return dispatch.Dropped
 	}
@@ -67,19 +67,18 @@ func (q *writeQueue) addDroppable(packet []byte) dispatch.Fate {
 func (q *writeQueue) addLatest(p dispatch.Packet) dispatch.Fate {
 	if h := q.held; h != nil {
 		if i, ok := h.places[p.Key]; ok {
-			more := len(p.Bytes) - len(h.packets[i])
-			if more > 0 && q.fullBytesLocked(more) {
+			old := len(h.packets[i])
+			if len(p.Bytes) > old && q.fullWithoutLocked(old) {
 				q.tooSlow()
 				return dispatch.Gone
 			}
 			h.packets[i] = p.Bytes
-			h.bytes += more
+			h.bytes += len(p.Bytes) - old
 			q.startLocked(writeSoon)
 			return dispatch.Replaced
 		}
 	}
-	size := len(p.Bytes) + len(p.Key)
-	if q.fullLocked(size) {
+	if q.fullLocked() {
 		q.tooSlow()
 		return dispatch.Gone
 	}
@@ -88,16 +87,16 @@ func (q *writeQueue) addLatest(p dispatch.Packet) dispatch.Fate {
 	}
 	q.held.places[p.Key] = len(q.held.packets)
 	q.held.packets = append(q.held.packets, p.Bytes)
-	q.held.bytes += size
+	q.held.bytes += len(p.Bytes) + len(p.Key)
 	q.startLocked(writeSoon)
 	return dispatch.Queued
 }
 
-// fullBytesLocked reports whether a packet may not grow by so much. One that is
-// alone may.
-func (q *writeQueue) fullBytesLocked(more int) bool {
-	frames, bytes := q.pendingLocked()
-	return frames > 1 && bytes+more > q.a.host.QueueBytes
+// fullWithoutLocked reports whether no more bytes may wait beside a packet of so
+// many, which gives way to a larger one.
+func (q *writeQueue) fullWithoutLocked(old int) bool {
+	_, bytes := q.pendingLocked()
+	return bytes-q.large-old >= q.a.host.QueueBytes
 }
 
 // releaseLocked makes frames of what is held.

@@ -43,6 +43,18 @@ func statusOf(reason, told string) acceptor.CloseStatus {
 	return acceptor.CloseStatus{Code: acceptor.CloseCode(code), Reason: told}
 }
 
+// saysGoodbye reports whether a client that is closed for reason is still given
+// what was queued for it: it did nothing wrong, and may read where to go. The
+// game's own words are among these.
+func saysGoodbye(reason string) bool {
+	switch reason {
+	case protocol.ReasonBroken, protocol.ReasonSlow, protocol.ReasonTimeout, protocol.ReasonLate,
+		protocol.ReasonProtocol, protocol.ReasonFlood, protocol.ReasonBusy, protocol.ReasonHandshake:
+		return false
+	}
+	return true
+}
+
 // logEnd tells of the end of a connection. What happens to each of a hundred
 // thousand is no more than a debug message; metrics count all of them.
 func (a *Agent) logEnd(reason string) {

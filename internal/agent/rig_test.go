@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,9 +139,19 @@ func (g *game) Routes(r *component.Routes) {
 	component.HandleRaw(r, "huge", func(context.Context, []byte) ([]byte, error) {
 		return make([]byte, protocol.MaxPacketBody+1), nil
 	})
+	component.HandleRaw(r, "sized", func(_ context.Context, size []byte) ([]byte, error) {
+		n, err := strconv.Atoi(string(size))
+		return make([]byte, n), err
+	})
 	component.HandleRaw(r, "kickme", func(ctx context.Context, _ []byte) ([]byte, error) {
 		s, _ := session.FromContext(ctx)
 		return nil, s.Kick(ctx, "enough")
+	})
+	component.HandleRaw(r, "moveme", func(ctx context.Context, where []byte) ([]byte, error) {
+		s, _ := session.FromContext(ctx)
+		err := s.Push(ctx, "onMove", where)
+		s.Close(protocol.ReasonMoved)
+		return nil, err
 	})
 	component.NotifyRaw(r, "note", func(_ context.Context, b []byte) {
 		g.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cereus-game/cereus/acceptor"
@@ -17,7 +18,7 @@ type urgency int
 const (
 	writeNow  urgency = iota // by the one who adds it, if the socket takes it
 	writeSoon                // together with what follows at once
-	writeLast                // writeSoon, behind all that waits, what may be replaced included
+	writeLast                // writeSoon, behind all that waits, what may be replaced included, also when that is full; nothing follows
 )
 
 // keepBuffer is the largest buffer that goes back to the pool.
@@ -30,15 +31,18 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // Whoever adds to an empty queue writes it: at once and without waiting, or on a
 // goroutine that lives until the queue is empty. Nobody ever waits for a client.
 type writeQueue struct {
-	a *Agent
+	a      *Agent
+	behind atomic.Bool // more than half full; set with mu held
 
 	mu       sync.Mutex // guards everything below
 	buf      *[]byte    // frames that nobody writes yet; nil when there are none
 	frames   int        // in buf
 	taken    int        // frames being written
 	bytes    int        // being written
-	large    int        // bytes of the first frame, when it alone is more than may wait
+	large    int        // bytes left of a frame that alone is more than may wait; 0: none
+	ahead    int        // bytes that wait before it
 	held     *held      // the newest of what replaces; nil when nothing waits
+	awaited  bool       // the inbox waits until it is no longer behind
 	writing  bool       // somebody writes
 	finished bool       // takes no more
 	lingers  bool       // close when the queue is written, not before
@@ -69,7 +73,7 @@ func (q *writeQueue) addPacket(packet []byte) error { return q.add(packet, write
 // addControl queues a WebSocket control frame.
 func (q *writeQueue) addControl(frame []byte) {
 	q.mu.Lock()
-	if q.closed || q.fullLocked(len(frame)) {
+	if q.closed || q.fullLocked() {
 		q.mu.Unlock()
 		return
 	}
@@ -84,15 +88,12 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 		q.mu.Unlock()
 		return errs.ErrClosed
 	}
-	if q.fullLocked(len(packet)) {
-		q.tooSlow()
-		return errs.ErrClosed
-	}
 	if when == writeLast {
 		q.releaseLocked()
-	}
-	if frames, _ := q.pendingLocked(); frames == 0 && len(packet) > q.a.host.QueueBytes {
-		q.large = len(packet)
+		q.finished = true
+	} else if q.fullLocked() {
+		q.tooSlow()
+		return errs.ErrClosed
 	}
 	q.appendLocked(packet)
 	q.startLocked(when)
@@ -102,8 +103,20 @@ func (q *writeQueue) add(packet []byte, when urgency) error {
 // appendLocked makes packet the last frame.
 func (q *writeQueue) appendLocked(packet []byte) {
 	buf := q.roomLocked()
+	before := len(*buf)
 	*buf = q.a.conn.AppendFrame(*buf, packet)
 	q.frames++
+	if size := len(*buf) - before; size > q.a.host.QueueBytes && q.large == 0 {
+		q.large, q.ahead = size, q.bytes+before
+	}
+}
+
+// wroteLocked: the first n bytes of all that waits are with the client.
+func (q *writeQueue) wroteLocked(n int) {
+	ahead := min(n, q.ahead)
+	q.ahead -= ahead
+	q.large = max(0, q.large-(n-ahead))
+	q.bytes, q.taken = 0, 0
 }
 
 // tooSlow ends the connection of a client that does not read, and unlocks.
@@ -114,11 +127,44 @@ func (q *writeQueue) tooSlow() {
 	q.a.abort(protocol.ReasonSlow)
 }
 
-// fullLocked reports whether no more may wait. A frame that is larger than all that
-// may wait is taken when it is alone, and does not count for those behind it.
-func (q *writeQueue) fullLocked(more int) bool {
+// fullLocked reports whether no more may wait. That depends on what waits, never on
+// what comes: the game cannot know how much of the last answer its client has read.
+// One frame that is larger than all that may wait does not count.
+func (q *writeQueue) fullLocked() bool {
 	frames, pending := q.pendingLocked()
-	return frames > 0 && (frames >= q.a.host.QueueMessages || pending-q.large+more > q.a.host.QueueBytes)
+	return frames >= q.a.host.QueueMessages || pending-q.large >= q.a.host.QueueBytes
+}
+
+// overHalfLocked reports whether nothing more is to be served to the client. A
+// message that is larger than all that may wait counts here: the next could be as large.
+func (q *writeQueue) overHalfLocked() bool {
+	frames, pending := q.pendingLocked()
+	return 2*frames > q.a.host.QueueMessages || 2*pending > q.a.host.QueueBytes
+}
+
+// awaitWritten has the inbox resumed when the queue is no longer behind, or reports
+// false. A queue that takes nothing more is on its way to close the inbox.
+func (q *writeQueue) awaitWritten() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.behind.Load() || q.closed || q.finished {
+		return false
+	}
+	q.awaited = true
+	return true
+}
+
+// unlockWritten unlocks after something was written, and resumes the inbox.
+func (q *writeQueue) unlockWritten() {
+	resume := false
+	if q.behind.Load() && !q.overHalfLocked() {
+		q.behind.Store(false)
+		resume, q.awaited = q.awaited, false
+	}
+	q.mu.Unlock()
+	if resume {
+		q.a.player.Load().inbox.Resume()
+	}
 }
 
 // pendingLocked is what the client has not been given yet, with what is being
@@ -143,6 +189,9 @@ func (q *writeQueue) roomLocked() *[]byte {
 
 // startLocked has somebody write, and unlocks.
 func (q *writeQueue) startLocked(when urgency) {
+	if !q.behind.Load() && q.overHalfLocked() {
+		q.behind.Store(true)
+	}
 	if q.writing {
 		q.mu.Unlock()
 		return
@@ -211,7 +260,7 @@ func (q *writeQueue) take() *[]byte {
 // putBack makes what is left of buf the first to be written.
 func (q *writeQueue) putBack(buf *[]byte, n int) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlockWritten()
 	*buf = (*buf)[:copy(*buf, (*buf)[n:])]
 	if q.buf != nil {
 		*buf = append(*buf, *q.buf...)
@@ -219,15 +268,15 @@ func (q *writeQueue) putBack(buf *[]byte, n int) {
 	}
 	q.buf = buf
 	q.frames += q.taken
-	q.bytes, q.taken, q.large = 0, 0, max(0, q.large-n)
+	q.wroteLocked(n)
 }
 
 // written reports true when nothing is left.
 func (q *writeQueue) written(buf *[]byte) bool {
 	putBuffer(buf, *buf)
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.bytes, q.taken, q.large = 0, 0, 0 // large was the first, or is none
+	defer q.unlockWritten()
+	q.wroteLocked(q.bytes)
 	if (q.buf != nil || q.held != nil) && !q.abandonedLocked() {
 		return false
 	}
@@ -345,6 +394,9 @@ func (q *writeQueue) awaitLast() {
 func (q *writeQueue) closeWith(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.closed && saysGoodbye(reason) {
+		q.lingers = true
+	}
 	q.closed, q.reason = true, reason
 	if q.lingers && q.writing {
 		return // the writer closes it

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -138,6 +139,43 @@ func TestALargeMessageLeavesRoomForOthers(t *testing.T) {
 	require.Equal(t, protocol.ReasonSlow, closed(t, s))
 }
 
+// How large a message may be does not depend on how much of the last one the
+// client has read, and what comes behind both finds the room that there is.
+func TestALargeMessageBehindOthers(t *testing.T) {
+	t.Parallel()
+	const limit = 8 << 20
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueBytes, p.WriteTimeout = limit, time.Hour })
+	nc, s := r.joined()
+	q := &s.Entity().(*Agent).out
+	state := func() (waits, large int) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		_, waits = q.pendingLocked()
+		return waits, q.large + q.ahead
+	}
+	sizes := []int{limit - 1<<20, limit + 1<<20, 1 << 20, limit + 1<<20}
+	in := bufio.NewReader(nc)
+	for range 2 { // the second time shows that the first is forgotten
+		require.NoError(t, s.Push(t.Context(), "p", numbered(0, sizes[0])))
+		require.Eventually(t, func() bool { waits, _ := state(); return waits < sizes[0] }, patience, tick)
+		for number, size := range sizes[1:] {
+			require.NoError(t, s.Push(t.Context(), "p", numbered(uint32(number+1), size)))
+		}
+		for number, size := range sizes {
+			p, err := readPacket(in)
+			require.NoError(t, err)
+			m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+			require.NoError(t, err)
+			require.Equal(t, numbered(uint32(number), size), m.Data)
+		}
+		require.Eventually(t, func() bool { waits, large := state(); return waits+large == 0 }, patience, tick)
+	}
+	require.NoError(t, s.Push(t.Context(), "p", numbered(0, sizes[1])))
+	require.NoError(t, s.Push(t.Context(), "p", numbered(1, sizes[1])), "one more does count")
+	require.Error(t, s.Push(t.Context(), "p", numbered(2, 1)))
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
+}
+
 // Responses, pushes and shared packets of many goroutines stay whole, and in
 // the order of each of them.
 func TestConcurrentWritersKeepFramesWhole(t *testing.T) {
@@ -199,6 +237,61 @@ func TestS12_ABlockedWriteEndsTheConnection(t *testing.T) {
 	wholeFrames(t, stream, got)
 }
 
+// ask sends requests for answers of so many bytes, more together than the kernel takes,
+// and waits until the frontend serves no more of them.
+func (r *rig) ask(nc net.Conn, a *Agent, count, size int) {
+	r.t.Helper()
+	var all []byte
+	for id := range uint64(count) {
+		m := protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.sized", Data: []byte(strconv.Itoa(size))}
+		all = append(all, encodedMessage(r.t, m)...)
+	}
+	_, err := nc.Write(all)
+	require.NoError(r.t, err)
+	require.Eventually(r.t, func() bool {
+		a.out.mu.Lock()
+		defer a.out.mu.Unlock()
+		return a.out.awaited
+	}, patience, tick)
+}
+
+// A client that asks for more than may wait is served as it reads, not closed.
+func TestAnswersWaitForTheirReader(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ messages, count, size int }{
+		"bytes":    {256, 300, 60 << 10},
+		"messages": {10, 2000, 8 << 10},
+		"large":    {256, 12, 1500 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.WriteTimeout = c.messages, time.Hour })
+			nc, s := r.joined()
+			r.ask(nc, s.Entity().(*Agent), c.count, c.size)
+			in := bufio.NewReader(nc)
+			for id := range uint64(c.count) {
+				p, err := readPacket(in)
+				require.NoError(t, err)
+				m, err := protocol.DecodeMessage(p.body, protocol.Decoding{})
+				require.NoError(t, err)
+				require.Equal(t, id+1, m.ID)
+				require.Len(t, m.Data, c.size)
+			}
+			require.NoError(t, s.Context().Err())
+		})
+	}
+}
+
+// One that takes nothing is closed by the write deadline, whatever waits for it.
+func TestS12_AnswersDoNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.WriteTimeout = 3 * time.Second })
+	nc, s := r.joined()
+	r.ask(nc, s.Entity().(*Agent), 300, 60<<10)
+	require.Equal(t, protocol.ReasonSlow, closed(t, s))
+	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
+}
+
 func TestKickComesBehindWhatIsQueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.QueueBytes = 1<<20, 64<<20 })
@@ -220,6 +313,39 @@ func TestKickComesBehindWhatIsQueued(t *testing.T) {
 			body = `{"reason":"spam \"again\"","code":4200}`
 		}
 		require.Equal(t, encoded(t, protocol.PacketKick, body), got[len(want):])
+	}
+}
+
+// A client without the packet would come back: who was replaced would then take
+// the place of the new login.
+func TestKickOfAClientWhoseQueueIsFull(t *testing.T) {
+	t.Parallel()
+	for name, kick := range map[string]func(*Agent, *session.Session){
+		"kicked":   func(_ *Agent, s *session.Session) { _ = s.Kick(context.Background(), "banned") },
+		"replaced": func(a *Agent, _ *session.Session) { a.Replace() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 20
+			r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), func(p *HostParams) { p.QueueMessages, p.WriteTimeout = most, time.Hour })
+			nc, s := r.joined()
+			a := s.Entity().(*Agent)
+			r.stuck(a)
+			for range most - 1 {
+				require.NoError(t, s.Push(t.Context(), "p", []byte("x")))
+			}
+			kick(a, s)
+			require.Equal(t, name, closed(t, s))
+			in := bufio.NewReader(nc)
+			for range most {
+				p, err := readPacket(in)
+				require.NoError(t, err)
+				require.Equal(t, protocol.PacketData, p.kind)
+			}
+			p, err := readPacket(in)
+			require.NoError(t, err)
+			require.Equal(t, protocol.PacketKick, p.kind)
+		})
 	}
 }
 

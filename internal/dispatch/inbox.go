@@ -18,6 +18,9 @@ type Responder interface {
 	Respond(id uint64, data []byte, failure *errs.Error, more bool)
 	// Broken reports whether the connection broke, for when nobody reads from it.
 	Broken() bool
+	// Behind reports whether the client has to read first, because much waits to be
+	// written. After true the inbox is resumed when that was written, or closed.
+	Behind() bool
 }
 
 // mailboxBytes is how much data of one session waits, if it is more than one message.
@@ -49,6 +52,7 @@ type Inbox struct {
 	queue   fifo
 	running bool // a goroutine serves the queue
 	parked  bool // the first message, or retry, waits for a place
+	unread  bool // the first message waits until the client has read more
 	closed  bool
 	room    chan struct{} // non-nil: the reader waits for the queue to shrink
 	idle    chan struct{} // non-nil: somebody waits until nothing is left to do
@@ -159,7 +163,7 @@ func (b *Inbox) inFlight() *atomic.Int64 { return b.d.inFlight.of(b.session.ID()
 
 // startLocked makes sure that somebody serves the queue.
 func (b *Inbox) startLocked() {
-	if b.running || b.closed || b.parked && !b.canOvertakeLocked() {
+	if b.running || b.closed || b.parked && !b.canOvertakeLocked() || b.unread && !b.sendsAgainLocked() {
 		return
 	}
 	b.running = b.d.inboxes.Go(b)
@@ -172,13 +176,32 @@ func (b *Inbox) resume(t *target) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.awaits = nil
-	if !b.parked {
-		return false
+	waits := b.parked && !b.unread // a slot is not kept for who has to wait for its client
+	if waits {
+		b.offered = t
 	}
-	b.offered = t
 	b.unparkLocked()
-	return true
+	return waits
 }
+
+// Resume has the first message try again, because the client has read.
+func (b *Inbox) Resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unread = false
+	b.startLocked()
+}
+
+// waitsForReadingLocked reports whether nothing is served before the client has read
+// more: answers would come faster than it takes them, and nobody waits for a client.
+// What is sent again was served before, and does not wait.
+func (b *Inbox) waitsForReadingLocked() bool {
+	b.unread = !b.sendsAgainLocked() && b.out.Behind()
+	return b.unread
+}
+
+// sendsAgainLocked reports whether a retry comes next.
+func (b *Inbox) sendsAgainLocked() bool { return !b.parked && len(b.retries) > 0 }
 
 // sure has the first message try again, because t took b off its list of unsure ones.
 func (b *Inbox) sure() {
@@ -265,7 +288,7 @@ func (b *Inbox) next() (s step) {
 	if b.queue.len() > 0 && len(b.retries) == 0 && b.crowdedLocked() {
 		b.parked = true
 	}
-	if b.closed || b.parked && !b.canOvertakeLocked() || b.queue.len()+len(b.retries) == 0 {
+	if b.closed || b.parked && !b.canOvertakeLocked() || b.queue.len()+len(b.retries) == 0 || b.waitsForReadingLocked() {
 		b.running = false
 		b.settleLocked()
 		return s

@@ -25,6 +25,58 @@ func (p *player) waitingMessages() int {
 	return p.inbox.queue.len()
 }
 
+// waitsForReading waits until nothing is served before the player has read.
+func (p *player) waitsForReading(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		p.inbox.mu.Lock()
+		defer p.inbox.mu.Unlock()
+		return p.inbox.unread && !p.inbox.running
+	}, patience, tick)
+}
+
+func (p *player) reads() {
+	p.behind.Store(false)
+	p.inbox.Resume()
+}
+
+// Who does not read is not served, and keeps nothing that others could use.
+func TestAnInboxWaitsForItsReader(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits.ServerWindow, w.limits.Timeout = 1, patience
+	g := w.withGame()
+	front := w.start("front-1", "front")
+	front.sees(w.start("room-1", "room"))
+	first, second, third, gone := w.player(front), w.player(front), w.player(front), w.player(front)
+	first.request(1, "room.game.hold")
+	g.runs(t, 1)
+
+	second.request(1, "room.game.echo")
+	second.waitsParked(t)
+	second.behind.Store(true)
+	second.request(2, "game.echo") // would overtake
+	second.waitsForReading(t)
+	third.request(1, "room.game.echo")
+	third.waitsParked(t)
+	gone.behind.Store(true)
+	gone.request(1, "game.echo")
+	gone.waitsForReading(t)
+
+	g.open()
+	require.Nil(t, first.answer(t, 1))
+	require.Nil(t, third.answer(t, 1), "the place was kept for who does not read")
+	require.False(t, second.answered(1))
+	require.False(t, second.answered(2))
+	second.reads()
+	require.Nil(t, second.answer(t, 1))
+	require.Nil(t, second.answer(t, 2))
+	gone.inbox.Close()
+	require.NoError(t, gone.inbox.Drain(t.Context()))
+	gone.reads()
+	require.False(t, gone.answered(1))
+}
+
 func TestSessionWindow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

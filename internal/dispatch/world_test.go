@@ -200,6 +200,7 @@ type player struct {
 	asked   map[uint32]bool // numbers sent as requests
 	mu      sync.Mutex
 	answers map[uint64][]*errs.Error // by id, nil for a reply
+	behind  atomic.Bool
 }
 
 func (w *world) player(n *node) *player {
@@ -218,6 +219,7 @@ func (p *player) Respond(id uint64, _ []byte, failure *errs.Error, _ bool) {
 }
 
 func (p *player) Broken() bool { return false }
+func (p *player) Behind() bool { return p.behind.Load() }
 
 func (p *player) send(kind protocol.MessageType, number uint32) { p.sendTo("room.", kind, number) }
 
