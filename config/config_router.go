@@ -52,7 +52,7 @@ type RouterCanary struct {
 type RouterZone struct {
 	Metadata string  `key:"metadata" default:"" doc:"metadata key with the zone of a server, such as region; servers of this server's zone are picked from as long as there are any; empty is off"`
 	Zone     string  `key:"zone" default:"" doc:"this server's zone; empty is what its metadata say"`
-	Busy     float64 `key:"busy" default:"0" validate:"gte=0" doc:"calls under way, of this server and as it tells itself, from which a near server gets help from other zones; 0 is never"`
+	Busy     float64 `key:"busy" default:"0" validate:"gte=0" doc:"calls under way, of this server and as it tells itself, from which a near server gets help from other zones, as does then one whose state is busy; 0 is never"`
 }
 
 // faults are those of settings that are right each by itself.

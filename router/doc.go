@@ -4,7 +4,9 @@
 // [Func] chooses among them: by default [Random], or whatever the application
 // sets with [Router.Set] for a type, for clients' messages, for calls of servers
 // or for both. Servers that are draining, paused or suspect are not offered to
-// any, and a call that failed at a server is not offered that one again.
+// any, and a call that failed at a server is not offered that one again. Servers
+// that are busy are offered: a key and a session stay with them, but what nothing
+// binds goes there only when it is offered no other.
 //
 // Which one when:
 //

@@ -13,15 +13,17 @@ import (
 // chooses the one with the lower load for its weight; of equals the one drawn
 // first. Two are enough: a slow server is avoided as soon as calls pile up
 // there, and many callers with knowledge a second old do not all run to the one
-// server that was idle then, as they do when each takes the least of all. It
-// takes no lock, allocates nothing and costs the same for any number of servers.
+// server that was idle then, as they do when each takes the least of all. Servers
+// that say that they are busy are drawn only when there are no others, whatever
+// their load. It takes no lock, allocates nothing and costs the same for any
+// number of servers.
 //
 // A nil load is none: then it chooses as [Random] does.
 func LeastLoaded(load LoadFunc) Func {
 	if load == nil {
 		return Random()
 	}
-	return (&leastLoaded{newPerList(newWheel), load}).choose
+	return sparing((&leastLoaded{newPerList(newWheel), load}).choose)
 }
 
 type leastLoaded struct {

@@ -194,7 +194,7 @@ func TestPoliciesSurviveAnything(t *testing.T) {
 	lists := [][]*cluster.Server{
 		weighing(math.MaxInt, math.MaxInt), weighing(math.MaxInt, math.MinInt, 1), weighing(-5, -5), weighing(1),
 		{{ID: "a", Metadata: map[string]string{"": "", "version": "\x00", "zone": "\xff"}}, {ID: "a"}, {ID: ""}},
-		weighing(1, 2, 3, 4, 5, 6, 7, 8, 10_000),
+		weighing(1, 2, 3, 4, 5, 6, 7, 8, 10_000), busy(weighing(1), 0), busy(weighing(1, math.MaxInt), 1),
 	}
 	for _, p := range all {
 		t.Run(p.name, func(t *testing.T) {
@@ -252,7 +252,9 @@ func TestPoliciesDoNotAllocate(t *testing.T) {
 		r := router.New()
 		r.Set("room", 0, p.make())
 		for _, n := range []int{2, 10, 5000} {
-			for name, list := range map[string][]*cluster.Server{"even": marked(n), "uneven": mark(weighing(append(make([]int, n-1), 50)...))} {
+			for name, list := range map[string][]*cluster.Server{
+				"even": marked(n), "uneven": mark(weighing(append(make([]int, n-1), 50)...)), "one is busy": busy(marked(n), 0),
+			} {
 				c := player(1)
 				pick := func() { _, _ = r.Pick(t.Context(), c, list) }
 				pick()

@@ -12,9 +12,10 @@ import (
 // Rendezvous keeps what has the same key on the same server, and all servers of
 // the cluster agree on which, without asking each other. The key is Call.Key,
 // else the uid, else the session (frontend and id); without any the choice is
-// random. Keys are spread in proportion to the weights. When one server of
-// eleven goes, only its keys move, each to any of the others; when it comes,
-// only those move that it gets, one in eleven.
+// that of [Random]. Keys are spread in proportion to the weights. When one server
+// of eleven goes, only its keys move, each to any of the others; when it comes,
+// only those move that it gets, one in eleven. None moves because a server says
+// that it is busy.
 //
 // Every server has a rank for every key (weighted rendezvous hashing), and the
 // first by rank is chosen, or the first of those that b does not skip. The cost
@@ -24,12 +25,12 @@ func Rendezvous(b Bound) Func { return newRendezvous(b).choose }
 
 type rendezvous struct {
 	rankings *perList[*ranking]
-	random   *random // for what has no key
+	random   Func // for what has no key
 	bound    Bound
 }
 
 func newRendezvous(b Bound) *rendezvous {
-	return &rendezvous{rankings: newPerList(newRanking), random: newRandom(), bound: b}
+	return &rendezvous{rankings: newPerList(newRanking), random: Random(), bound: b}
 }
 
 func (r *rendezvous) choose(ctx context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
@@ -38,7 +39,7 @@ func (r *rendezvous) choose(ctx context.Context, c Call, servers []*cluster.Serv
 		key, ok = c.hashPlayer()
 	}
 	if !ok || len(servers) == 0 {
-		return r.random.choose(ctx, c, servers)
+		return r.random(ctx, c, servers)
 	}
 	ranks := r.rankings.of(servers)
 	s := ranks.first(key, &c, r.bound.limits(servers, ranks))

@@ -16,13 +16,14 @@ const golden = 0.6180339887498949
 // RoundRobin chooses one server after the other. With different weights, one of
 // twice the weight comes twice as often, and its turns are spread out rather
 // than one after the other. The turns are this process's own: every one begins
-// at a random place, and anew with every change of the list. It takes no lock,
-// allocates nothing and costs the same for any number of servers.
+// at a random place, and anew with every change of the list. Servers that are busy
+// have none while there are others. It takes no lock, allocates nothing and costs
+// the same for any number of servers.
 //
 // It evens out what one process sends, exactly and not only on average; that
 // counts where a process makes few calls and each is long. Otherwise [Random] is
 // as good.
-func RoundRobin() Func { return (&roundRobin{newPerList(newTurns)}).choose }
+func RoundRobin() Func { return sparing((&roundRobin{newPerList(newTurns)}).choose) }
 
 type roundRobin struct{ turns *perList[*turns] }
 

@@ -15,7 +15,7 @@ import (
 type Router struct {
 	mu       sync.Mutex // guards changing funcs
 	funcs    atomic.Pointer[funcs]
-	random   *random // for what has no Func
+	random   Func // for what has no Func
 	byKey    atomic.Pointer[rendezvous]
 	meetings *meetings // of Sticky
 	members  *perList[map[string]*cluster.Server]
@@ -24,7 +24,7 @@ type Router struct {
 // New returns a Router that chooses as [Random] does for every type.
 func New() *Router {
 	r := &Router{
-		random: newRandom(), meetings: newMeetings(maxMeetings), members: newPerList(indexByID),
+		random: Random(), meetings: newMeetings(maxMeetings), members: newPerList(indexByID),
 	}
 	r.funcs.Store(&funcs{})
 	r.BoundKeys(Bound{})
@@ -103,7 +103,7 @@ func (r *Router) Pick(ctx context.Context, c Call, servers []*cluster.Server) (*
 	case set.fallback != nil:
 		return r.ask(ctx, set.fallback, c, servers)
 	default:
-		return r.random.choose(ctx, c, servers)
+		return r.random(ctx, c, servers)
 	}
 }
 

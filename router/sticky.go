@@ -27,10 +27,10 @@ type Move struct {
 
 // Sticky keeps each session on the server that it first met, among those of a
 // type, as long as that is among the servers and is the same run of it: whoever
-// comes or goes beside it, and also while the weights change. Which one it meets,
-// and which after that, is chosen by the policy next (nil: [Random]). Calls that
-// are made for no session go to next. Sticky belongs outermost: what it is given
-// to, such as [Zone], may ask it twice.
+// comes or goes beside it, and also while weights change or it becomes busy. Which
+// one it meets, and which after that, is chosen by the policy next (nil:
+// [Random]). Calls that are made for no session go to next. Sticky belongs
+// outermost: what it is given to, such as [Zone], may ask it twice.
 //
 // A server that drains is not among the servers: it is left at the next call.
 //

@@ -11,7 +11,8 @@ import (
 type ZoneParams struct {
 	Metadata string // the key whose value is a server's zone
 	Zone     string // of the server that calls
-	// Busy reports a server that should get help from other zones; nil: none does.
+	// Busy reports a server that should get help from other zones, beside those that
+	// say it of themselves ([cluster.StateBusy]); nil: none gets help, those neither.
 	// It is asked for every call and must neither block nor allocate.
 	Busy func(*cluster.Server) bool
 }
@@ -48,4 +49,6 @@ func (z *zone) choose(ctx context.Context, c Call, servers []*cluster.Server) (*
 	return chosen, nil
 }
 
-func (z *zone) isBusy(s *cluster.Server) bool { return z.busy != nil && s != nil && z.busy(s) }
+func (z *zone) isBusy(s *cluster.Server) bool {
+	return z.busy != nil && s != nil && (s.State == cluster.StateBusy || z.busy(s))
+}

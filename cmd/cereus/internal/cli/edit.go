@@ -34,7 +34,7 @@ server takes it over as if it had made the change; it lasts until it restarts.
 
   --state paused    no new work, until somebody says --state up again
   --state draining  no new work, for the server is to be stopped
-  --state busy      as up; a hint that others may look at
+  --state busy      new work only when all others of its type are busy, too
   --weight 200      twice the new work of a server that has 100; 0 is 100 again
 
 What is not named stays as it is. The server as it is then is printed. With
