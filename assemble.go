@@ -116,7 +116,9 @@ func (a *App) describe() *cluster.Server {
 // build makes the parts that have no module of their own to wait for.
 func (a *App) build() error {
 	if a.self.Frontend {
-		a.pool = session.NewPool(session.PoolParams{Replaced: a.replaced, Policy: a.sessionPolicy(), Log: a.log})
+		a.pool = session.NewPool(session.PoolParams{
+			Replaced: a.replaced, Policy: a.sessionPolicy(), CheckUID: a.checkUID, Log: a.log,
+		})
 		a.gate = acceptor.NewGate(a.config.Conn.Limits.Connections, a.config.Conn.Limits.PerAddress)
 		for _, build := range a.opts.acceptors {
 			a.acceptors = append(a.acceptors, build(a))

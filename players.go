@@ -26,6 +26,15 @@ func hookBindings(pool *session.Pool, bindings *cluster.Bindings) {
 	})
 }
 
+// checkUID refuses a uid that the subjects of users cannot carry, also while
+// nobody uses them.
+func (a *App) checkUID(uid string) error {
+	if a.server == nil {
+		return nil // standalone
+	}
+	return a.server.CheckUser(uid)
+}
+
 // announceDevice ends the session that the user has on the same device on another
 // frontend. There is no record of it in etcd: while NATS is away nobody hears.
 func (a *App) announceDevice(_ context.Context, s *session.Session, uid string) error {

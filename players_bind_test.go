@@ -245,6 +245,32 @@ func TestBind_Fence(t *testing.T) {
 	g.at("u", "gate-1")
 }
 
+// TestPushesWhereUsersHaveSeveralSessions: a frontend pushes to its own users
+// itself, once, and so also while NATS is away.
+func TestPushesWhereUsersHaveSeveralSessions(t *testing.T) {
+	t.Parallel()
+	g := newGates(t, 2, func(c *config.Config) { c.Session.Policy = config.SessionsSeveral })
+	here, there := g.login(0, "u"), g.login(1, "u")
+	g.login(1, "v")
+	push := func(from int, route string, uids ...string) ([]string, error) {
+		return g.apps[from].Push(context.Background(), cereus.Push{Route: route, Payload: []byte("x")}, uids...)
+	}
+	for from, route := range []string{"of.gate-1", "of.gate-2"} { // what gate 1 hears of its own comes before the second
+		failed, err := push(from, route, "u")
+		require.NoError(t, err)
+		require.Empty(t, failed)
+		here.receives(route + ":x")
+		there.receives(route + ":x")
+	}
+	require.Equal(t, []string{"of.gate-1:x", "of.gate-2:x"}, here.got(), "each once")
+
+	g.offNATS(0)
+	failed, err := push(0, "off.nats", "u", "v")
+	require.ErrorIs(t, err, errs.ErrUnavailable)
+	require.Equal(t, []string{"v"}, failed)
+	here.receives("off.nats:x")
+}
+
 // TestS15_OldConnectionsNeverStandInTheWay: broken, idle and blocked ones end for
 // the new login, here and elsewhere.
 func TestS15_OldConnectionsNeverStandInTheWay(t *testing.T) {

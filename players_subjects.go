@@ -53,11 +53,10 @@ func (u *userSubjects) hook(pool *session.Pool) {
 }
 
 // bind subscribes before the user can be found: who hears of the bind may push
-// at once. A uid that the subjects cannot carry is refused also while nobody
-// uses them.
+// at once.
 func (u *userSubjects) bind(ctx context.Context, s *session.Session, uid string) error {
 	if !u.inUse() {
-		return u.server.CheckUser(uid)
+		return nil
 	}
 	if err := u.subscribe(s, uid); err != nil {
 		return err

@@ -53,7 +53,8 @@ func (p *Push) parcel() dispatch.Parcel {
 // Push sends p to the users with the given uids, wherever they are connected.
 // It returns the uids to which it could not be sent, with the reason. A user
 // who is not online is no failure in a cluster: nobody answers for the others
-// (wire.md 10.4).
+// (wire.md 10.4). An error without a uid says that all are here, and that sessions
+// which they may have elsewhere are not reached.
 func (a *App) Push(ctx context.Context, p Push, uids ...string) (failed []string, err error) {
 	frontendType, err := a.frontendType(p.FrontendType)
 	if err != nil {

@@ -25,15 +25,16 @@ func (a *App) OnBound(fn session.BindHook) error {
 		if fn == nil {
 			return errors.New("OnBound(nil): pass a function")
 		}
-		a.pool.OnAfterBind(fn)
+		a.pool.OnBound(fn)
 		return nil
 	})
 }
 
 // OnUnbound has fn run on this frontend once for every session that is not bound
 // to uid any more: it was unbound, it closed (Session.Ended tells), or an error
-// undid its Bind. The user may have another session by then. OnUnbound must be
-// called before Start.
+// undid its Bind. A Bind that failed before the functions of OnBound heard of it
+// is not told. The user may have another session by then. OnUnbound must be called
+// before Start.
 func (a *App) OnUnbound(fn session.UnbindHook) error {
 	if a.pool == nil {
 		return errNoSessions
@@ -42,7 +43,7 @@ func (a *App) OnUnbound(fn session.UnbindHook) error {
 		if fn == nil {
 			return errors.New("OnUnbound(nil): pass a function")
 		}
-		a.pool.OnUnbind(fn)
+		a.pool.OnUnbound(fn)
 		return nil
 	})
 }

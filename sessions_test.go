@@ -12,6 +12,9 @@ import (
 	"github.com/cereus-game/cereus"
 	"github.com/cereus-game/cereus/client"
 	"github.com/cereus-game/cereus/component"
+	"github.com/cereus-game/cereus/config"
+	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/internal/faultproxy"
 	"github.com/cereus-game/cereus/session"
 )
 
@@ -74,6 +77,37 @@ func TestOnUnboundSeesUnbindsAndEnds(t *testing.T) {
 	_, err = app.Kick(t.Context(), "", "", "ann")
 	require.NoError(t, err)
 	require.Equal(t, "ann true kicked", <-heard)
+}
+
+// TestOnUnboundOfRefusedBinds: of a player who could not be bound, be it for the
+// uid or because etcd cannot be asked, the game does not hear.
+func TestOnUnboundOfRefusedBinds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	etcd := faultproxy.New(t, hostOf(w.infra.EtcdEndpoints()[0]))
+	heard := make(chan string, 10)
+	gate := w.start(server{kind: "gate", front: true, game: func(app *cereus.App) {
+		halls(t)(app)
+		require.NoError(t, app.OnBound(func(_ context.Context, _ *session.Session, uid string) error {
+			heard <- "bound " + uid
+			return nil
+		}))
+		require.NoError(t, app.OnUnbound(func(_ context.Context, _ *session.Session, uid string) { heard <- "unbound " + uid }))
+	}, config: []change{func(c *config.Config) {
+		c.Cluster.SD.Etcd.Endpoints, c.Cluster.SD.Etcd.OnLoss = []string{etcd.Addr()}, "fence"
+	}}})
+	p := dial(t, gate)
+	_, err := p.ask("hall.login", "a b") // no subject of NATS can carry it
+	require.ErrorIs(t, err, errs.ErrIllegalUID)
+	etcd.Pause(faultproxy.All)
+	_, err = p.ask("hall.login", "bob")
+	require.Equal(t, errs.CodeUnavailable, errs.CodeOf(err))
+	etcd.Resume()
+	until(t, "a login is let in", func() bool { _, err := p.ask("hall.login", "ann"); return err == nil })
+	require.NoError(t, p.Close())
+	require.Equal(t, "bound ann", <-heard)
+	require.Equal(t, "unbound ann", <-heard)
+	require.Empty(t, heard)
 }
 
 func TestOnBoundIsForFrontends(t *testing.T) {

@@ -22,7 +22,7 @@ func (c *RPCClient) PushToUser(frontendType, uid string, push *clusterpb.Push) e
 	if push.GetUid() == "" {
 		push = &clusterpb.Push{
 			Route: push.GetRoute(), Uid: uid, Data: push.GetData(), Copied: push.GetCopied(), Session: push.GetSession(),
-			Priority: push.GetPriority(), Key: push.GetKey(),
+			Priority: push.GetPriority(), Key: push.GetKey(), Done: push.GetDone(),
 		}
 	}
 	return c.send(c.subjects.userPush(frontendType, uid), push)

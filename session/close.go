@@ -102,6 +102,6 @@ func (d departure) forget(s *Session) {
 
 func (d departure) unbound(ctx context.Context, s *Session) {
 	if d.pool != nil && d.uid != "" && !d.held {
-		d.pool.runUnbind(ctx, s, d.uid)
+		d.pool.tellUnbound(ctx, s, d.uid)
 	}
 }

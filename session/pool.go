@@ -16,6 +16,9 @@ type PoolParams struct {
 	// after the newer one can be found. It should kick the old one.
 	Replaced func(old *Session)
 	Policy   Policy
+	// CheckUID refuses uids that pass the function CheckUID, before any hook
+	// runs. nil refuses none.
+	CheckUID func(uid string) error
 	Log      logrus.FieldLogger
 }
 
@@ -24,6 +27,7 @@ type PoolParams struct {
 type Pool struct {
 	replaced func(old *Session)
 	policy   Policy
+	checkUID func(uid string) error // nil: none of its own
 	log      logrus.FieldLogger
 	byID     *xsync.Map[int64, *Session]
 	byUID    *xsync.Map[string, seats]
@@ -37,7 +41,7 @@ type Pool struct {
 // NewPool returns an empty pool.
 func NewPool(p PoolParams) *Pool {
 	pool := &Pool{
-		replaced: p.Replaced, policy: p.Policy, log: p.Log,
+		replaced: p.Replaced, policy: p.Policy, checkUID: p.CheckUID, log: p.Log,
 		byID: xsync.NewMap[int64, *Session](), byUID: xsync.NewMap[string, seats](),
 	}
 	pool.hooks.Store(&poolHooks{})

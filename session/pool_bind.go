@@ -17,8 +17,8 @@ type UnbindHook func(ctx context.Context, s *Session, uid string)
 
 // poolHooks are never changed, only replaced.
 type poolHooks struct {
-	bind, afterBind []BindHook
-	unbind          []UnbindHook
+	bind, afterBind, bound []BindHook
+	unbind, unbound        []UnbindHook
 }
 
 // OnBind adds a hook that runs before a session can be found by its uid, in
@@ -42,6 +42,18 @@ func (p *Pool) OnUnbind(fn UnbindHook) {
 	p.addHook(func(h *poolHooks) { h.unbind = append(slices.Clone(h.unbind), fn) })
 }
 
+// OnBound adds a hook that runs when all after-bind hooks went well: for who is
+// to hear of binds that hold. An error undoes the Bind.
+func (p *Pool) OnBound(fn BindHook) {
+	p.addHook(func(h *poolHooks) { h.bound = append(slices.Clone(h.bound), fn) })
+}
+
+// OnUnbound adds a hook that runs after the unbind hooks, but not for a Bind
+// that was undone before the hooks of OnBound began.
+func (p *Pool) OnUnbound(fn UnbindHook) {
+	p.addHook(func(h *poolHooks) { h.unbound = append(slices.Clone(h.unbound), fn) })
+}
+
 func (p *Pool) addHook(change func(*poolHooks)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,28 +64,34 @@ func (p *Pool) addHook(change func(*poolHooks)) {
 
 // Bind binds a session of this pool to uid (wire.md 10.3): bind hooks, then the
 // index by uid, which takes the uid from those sessions that the policy leaves no
-// place, then PoolParams.Replaced with each of them, then the after-bind hooks.
-// Of two Binds of one session one gets [errs.ErrAlreadyBound]; of two sessions
-// with one uid, of which there may be one, the later one has it. A session that leaves the pool meanwhile gives
+// place, then PoolParams.Replaced with each of them, then the after-bind hooks,
+// then those of OnBound. Of two Binds of one session one gets
+// [errs.ErrAlreadyBound]; of two sessions with one uid, of which there may be one,
+// the later one has it. A session that leaves the pool meanwhile gives
 // [errs.ErrClosed]. After any error the session has no uid.
 func (p *Pool) Bind(ctx context.Context, s *Session, uid string) error {
-	if err := CheckUID(uid); err != nil {
+	if err := p.check(uid); err != nil {
 		return err
 	}
 	if err := s.beginBind(p); err != nil {
 		return err
 	}
-	err := p.bind(ctx, s, uid)
-	if err == nil && s.settleBind(p) {
-		return nil
+	if err := p.bind(ctx, s, uid); err != nil {
+		p.undo(context.WithoutCancel(ctx), s, uid, p.tellUndone)
+		return err
 	}
-	if err == nil {
-		err = errs.ErrClosed
+	if err := p.settle(ctx, s, uid); err != nil {
+		p.undo(context.WithoutCancel(ctx), s, uid, p.tellUnbound)
+		return err
 	}
-	p.unseat(uid, s)
-	p.runUnbind(context.WithoutCancel(ctx), s, uid)
-	s.endBind("")
-	return err
+	return nil
+}
+
+func (p *Pool) check(uid string) error {
+	if err := CheckUID(uid); err != nil || p.checkUID == nil {
+		return err
+	}
+	return p.checkUID(uid)
 }
 
 func (p *Pool) bind(ctx context.Context, s *Session, uid string) error {
@@ -89,6 +107,24 @@ func (p *Pool) bind(ctx context.Context, s *Session, uid string) error {
 		gone.each(func(old *Session) { s.guard("replaced callback panicked", func() { p.replaced(old) }) })
 	}
 	return runBind(ctx, hooks.afterBind, s, uid)
+}
+
+// settle lets the bound hooks hear of a Bind that goes well, and ends it.
+func (p *Pool) settle(ctx context.Context, s *Session, uid string) error {
+	if err := runBind(ctx, p.hooks.Load().bound, s, uid); err != nil {
+		return err
+	}
+	if !s.settleBind(p) {
+		return errs.ErrClosed
+	}
+	return nil
+}
+
+// undo takes the uid away; tell is who hears of it.
+func (p *Pool) undo(ctx context.Context, s *Session, uid string, tell func(context.Context, *Session, string)) {
+	p.unseat(uid, s)
+	tell(ctx, s, uid)
+	s.endBind("")
 }
 
 // index makes s a session of uid and returns those that are not any more.
@@ -113,9 +149,7 @@ func (p *Pool) Unbind(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	p.unseat(uid, s)
-	p.runUnbind(ctx, s, uid)
-	s.endBind("")
+	p.undo(ctx, s, uid, p.tellUnbound)
 	return nil
 }
 
@@ -137,8 +171,19 @@ func callBind(ctx context.Context, fn BindHook, s *Session, uid string) (err err
 	return fn(ctx, s, uid)
 }
 
-func (p *Pool) runUnbind(ctx context.Context, s *Session, uid string) {
-	for _, fn := range p.hooks.Load().unbind {
+// tellUnbound tells all hooks, of a Bind that came as far as the bound hooks.
+func (p *Pool) tellUnbound(ctx context.Context, s *Session, uid string) {
+	p.tellUndone(ctx, s, uid)
+	runUnbind(ctx, p.hooks.Load().unbound, s, uid)
+}
+
+// tellUndone tells those who may have begun to take part in a Bind.
+func (p *Pool) tellUndone(ctx context.Context, s *Session, uid string) {
+	runUnbind(ctx, p.hooks.Load().unbind, s, uid)
+}
+
+func runUnbind(ctx context.Context, hooks []UnbindHook, s *Session, uid string) {
+	for _, fn := range hooks {
 		s.guard("unbind hook panicked", func() { fn(ctx, s, uid) })
 	}
 }

@@ -78,9 +78,13 @@ func TestBindOrder(t *testing.T) {
 			return nil
 		}
 	}
+	pool.OnBound(note("bound"))
 	pool.OnBind(note("bind1"))
 	pool.OnBind(note("bind2"))
 	pool.OnAfterBind(note("after"))
+	pool.OnUnbound(func(_ context.Context, s *session.Session, uid string) {
+		events = append(events, fmt.Sprint("unbound ", s.ID(), " ", uid))
+	})
 	pool.OnUnbind(func(_ context.Context, s *session.Session, uid string) {
 		now, _ := pool.ByUID(uid)
 		events = append(events, fmt.Sprint("unbind ", s.ID(), " ", uid, " ", now == s))
@@ -97,10 +101,10 @@ func TestBindOrder(t *testing.T) {
 	pool.Remove(b)
 	b.Close("late")
 	require.Equal(t, []string{
-		"bind1 1  false", "bind2 1  false", "after 1 ann true",
-		"bind1 2  true", "bind2 2  true", "replaced 1 by 2", "unbind 1 ann false", "after 2 ann true",
-		"unbind 2 ann false",
-		"bind1 2  false", "bind2 2  false", "after 2 bob true", "unbind 2 bob false",
+		"bind1 1  false", "bind2 1  false", "after 1 ann true", "bound 1 ann true",
+		"bind1 2  true", "bind2 2  true", "replaced 1 by 2", "unbind 1 ann false", "unbound 1 ann",
+		"after 2 ann true", "bound 2 ann true", "unbind 2 ann false", "unbound 2 ann",
+		"bind1 2  false", "bind2 2  false", "after 2 bob true", "bound 2 bob true", "unbind 2 bob false", "unbound 2 bob",
 	}, events)
 	require.Zero(t, pool.Count())
 	require.ErrorIs(t, pool.Bind(t.Context(), b, "ann"), errs.ErrClosed)
@@ -116,11 +120,11 @@ func TestS16_FailingHooks(t *testing.T) {
 		"panic": func(*session.Session) error { panic("refused") },
 		"close": func(s *session.Session) error { s.Close("in a hook"); return nil },
 	} {
-		for _, place := range []string{"bind", "after"} {
+		for _, place := range []string{"bind", "after", "bound"} {
 			t.Run(name+"/"+place, func(t *testing.T) {
 				t.Parallel()
 				pool := session.NewPool(session.PoolParams{})
-				var unbound int
+				var bound, undone, unbound int
 				failing := true
 				hook := func(_ context.Context, s *session.Session, _ string) error {
 					if failing {
@@ -128,12 +132,10 @@ func TestS16_FailingHooks(t *testing.T) {
 					}
 					return nil
 				}
-				if place == "bind" {
-					pool.OnBind(hook)
-				} else {
-					pool.OnAfterBind(hook)
-				}
-				pool.OnUnbind(func(context.Context, *session.Session, string) { unbound++ })
+				pool.OnBound(func(context.Context, *session.Session, string) error { bound++; return nil })
+				map[string]func(session.BindHook){"bind": pool.OnBind, "after": pool.OnAfterBind, "bound": pool.OnBound}[place](hook)
+				pool.OnUnbind(func(context.Context, *session.Session, string) { undone++ })
+				pool.OnUnbound(func(context.Context, *session.Session, string) { unbound++ })
 				s := join(t, pool)
 				err := s.Bind(t.Context(), "ann")
 				require.Error(t, err)
@@ -141,18 +143,42 @@ func TestS16_FailingHooks(t *testing.T) {
 				_, found := pool.ByUID("ann")
 				require.False(t, found)
 				require.Zero(t, pool.CountBound())
-				require.Equal(t, 1, unbound)
+				require.Equal(t, 1, undone)
+				require.Equal(t, bound, unbound, "who heard of it hears of its end")
 				failing = false
 				if name == "close" {
 					require.ErrorIs(t, err, errs.ErrClosed)
 					require.ErrorIs(t, s.Bind(t.Context(), "ann"), errs.ErrClosed)
-					require.Equal(t, 1, unbound)
+					require.Equal(t, 1, undone)
 					return
 				}
 				require.NoError(t, s.Bind(t.Context(), "ann"), "it may try again")
 			})
 		}
 	}
+}
+
+// TestS16_RefusedUID: no hook hears of a uid that the pool refuses.
+func TestS16_RefusedUID(t *testing.T) {
+	t.Parallel()
+	pool := session.NewPool(session.PoolParams{CheckUID: func(uid string) error {
+		if uid == "a b" {
+			return errs.ErrIllegalUID
+		}
+		return nil
+	}})
+	var heard []string
+	pool.OnBind(func(_ context.Context, _ *session.Session, uid string) error {
+		heard = append(heard, "bind "+uid)
+		return nil
+	})
+	pool.OnUnbind(func(_ context.Context, _ *session.Session, uid string) { heard = append(heard, "unbind "+uid) })
+	s := join(t, pool)
+	require.ErrorIs(t, s.Bind(t.Context(), ""), errs.ErrIllegalUID)
+	require.ErrorIs(t, s.Bind(t.Context(), "a b"), errs.ErrIllegalUID)
+	require.Empty(t, heard)
+	require.NoError(t, s.Bind(t.Context(), "ann"))
+	require.Equal(t, []string{"bind ann"}, heard)
 }
 
 func TestS16_BindInsideAHook(t *testing.T) {

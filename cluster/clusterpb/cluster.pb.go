@@ -687,6 +687,7 @@ type Push struct {
 	Priority      Push_Priority          `protobuf:"varint,1002,opt,name=priority,proto3,enum=cereus.cluster.v1.Push_Priority" json:"priority,omitempty"` // what may happen to it while a client does not read; values not known are Must
 	Key           string                 `protobuf:"bytes,1003,opt,name=key,proto3" json:"key,omitempty"`                                                 // of Latest; empty: the route
 	Everyone      *Everyone              `protobuf:"bytes,1004,opt,name=everyone,proto3" json:"everyone,omitempty"`                                       // it is for these rather than for uid and uids
+	Done          string                 `protobuf:"bytes,1005,opt,name=done,proto3" json:"done,omitempty"`                                               // the run of the frontend that has pushed it to its own already
 	Session       int64                  `protobuf:"varint,1020,opt,name=session,proto3" json:"session,omitempty"`                                        // only this session of uid, by its id; 0: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -776,6 +777,13 @@ func (x *Push) GetEveryone() *Everyone {
 		return x.Everyone
 	}
 	return nil
+}
+
+func (x *Push) GetDone() string {
+	if x != nil {
+		return x.Done
+	}
+	return ""
 }
 
 func (x *Push) GetSession() int64 {
@@ -1938,7 +1946,7 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\bmetadata\x18\x03 \x03(\v2&.cereus.cluster.v1.Error.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdd\x02\n" +
 	"\x04Push\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
@@ -1947,7 +1955,8 @@ const file_cluster_clusterpb_cluster_proto_rawDesc = "" +
 	"\x06copied\x18\xe9\a \x01(\bR\x06copied\x12=\n" +
 	"\bpriority\x18\xea\a \x01(\x0e2 .cereus.cluster.v1.Push.PriorityR\bpriority\x12\x11\n" +
 	"\x03key\x18\xeb\a \x01(\tR\x03key\x128\n" +
-	"\beveryone\x18\xec\a \x01(\v2\x1b.cereus.cluster.v1.EveryoneR\beveryone\x12\x19\n" +
+	"\beveryone\x18\xec\a \x01(\v2\x1b.cereus.cluster.v1.EveryoneR\beveryone\x12\x13\n" +
+	"\x04done\x18\xed\a \x01(\tR\x04done\x12\x19\n" +
 	"\asession\x18\xfc\a \x01(\x03R\asession\"/\n" +
 	"\bPriority\x12\b\n" +
 	"\x04Must\x10\x00\x12\r\n" +

@@ -41,7 +41,7 @@ func (d *Dispatcher) Broadcast(_ context.Context, frontendType string, p Parcel,
 // pushToEveryone pushes to the sessions of this frontend that are meant.
 func (d *Dispatcher) pushToEveryone(push *clusterpb.Push) error {
 	to := push.GetEveryone()
-	if done := to.GetDone(); done != "" && done == d.Self.Nonce {
+	if d.did(to.GetDone()) {
 		return nil
 	}
 	packet, err := d.packet(push)
@@ -58,6 +58,10 @@ func (d *Dispatcher) pushToEveryone(push *clusterpb.Push) error {
 	d.count(&t)
 	return nil
 }
+
+// did reports whether a push that says done was pushed to the sessions here by
+// this run when it sent it.
+func (d *Dispatcher) did(done string) bool { return done != "" && done == d.Self.Nonce }
 
 func isMeant(s *session.Session, to *clusterpb.Everyone) bool {
 	if s.UID() == "" {

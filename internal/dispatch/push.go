@@ -15,29 +15,33 @@ import (
 const uidsPerMessage = 2000
 
 // PushToUsers sends p to the users, wherever on frontends of the type they are.
-// It returns the uids that it could not be sent to, and why if it failed as a
-// whole. Users that nobody holds are not an error (wire.md 10.4), except on a
+// It returns the uids that it could not be sent to, and why. Who is here is none
+// of them, also when there is an error because others of the user's sessions may
+// be elsewhere. Users that nobody holds are not an error (wire.md 10.4), except on a
 // server of the type in standalone mode, which knows all of them.
 func (d *Dispatcher) PushToUsers(_ context.Context, frontendType string, p Parcel, uids []string) ([]string, error) {
 	push, err := d.wire(&p)
 	if err != nil {
 		return uids, err
 	}
-	missing := uids
-	if d.Pool != nil && frontendType == d.Self.Type && !d.elsewhereToo() { // else this server hears the push with the others
+	missing, away := uids, uids
+	if d.Pool != nil && frontendType == d.Self.Type {
 		if missing, err = d.pushHere(push, uids); err != nil {
 			return uids, err
 		}
+		if away = missing; d.elsewhereToo() {
+			away, push.Done = uids, d.Self.Nonce
+		}
 	}
-	if len(missing) == 0 {
+	if len(away) == 0 {
 		return nil, nil
 	}
 	if d.client == nil {
 		return missing, nil
 	}
-	failed, err := d.pushAway(frontendType, push, missing)
-	d.Metrics.Pushes("sent", len(missing)-len(failed))
-	return failed, err
+	failed, err := d.pushAway(frontendType, push, away)
+	d.Metrics.Pushes("sent", len(away)-len(failed))
+	return shared(failed, missing), err
 }
 
 // pushHere pushes to the sessions of this frontend and returns the other uids.
@@ -72,9 +76,10 @@ func (d *Dispatcher) pushAway(frontendType string, push *clusterpb.Push, uids []
 	return union(failed, others), cmp.Or(err, err2)
 }
 
-// forPitaya is push as a Pitaya server would send it.
+// forPitaya is push as a Pitaya server would send it, but for who is done with it:
+// this frontend may hear it, too.
 func forPitaya(push *clusterpb.Push) *clusterpb.Push {
-	return &clusterpb.Push{Route: push.GetRoute(), Data: push.GetData()}
+	return &clusterpb.Push{Route: push.GetRoute(), Data: push.GetData(), Done: push.GetDone()}
 }
 
 // copied is push for frontends that do not know lists.
@@ -93,6 +98,24 @@ func (d *Dispatcher) pushEach(frontendType string, push *clusterpb.Push, uids []
 		}
 	}
 	return failed, cause
+}
+
+// shared are those of a that b has as well.
+func shared(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	known := make(map[string]struct{}, len(b))
+	for _, uid := range b {
+		known[uid] = struct{}{}
+	}
+	var both []string
+	for _, uid := range a {
+		if _, ok := known[uid]; ok {
+			both = append(both, uid)
+		}
+	}
+	return both
 }
 
 func union(a, b []string) []string {
@@ -145,7 +168,7 @@ func inLists(push *clusterpb.Push, uids []string, send func(*clusterpb.Push) err
 	for most := uidsPerMessage; sent < len(uids); {
 		n := min(len(uids)-sent, most)
 		list := &clusterpb.Push{
-			Route: push.GetRoute(), Data: push.GetData(), Priority: push.GetPriority(), Key: push.GetKey(),
+			Route: push.GetRoute(), Data: push.GetData(), Priority: push.GetPriority(), Key: push.GetKey(), Done: push.GetDone(),
 			Uids: uids[sent : sent+n],
 		}
 		switch err := send(list); {

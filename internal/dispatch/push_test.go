@@ -253,6 +253,8 @@ func TestPushesAndKicksOfOthers(t *testing.T) {
 	users.HandlePush(&clusterpb.Push{Route: "r", Uid: "ann", Uids: []string{"bob", "nobody"}})
 	require.Equal(t, 1, annSeat.heard())
 	require.Equal(t, 1, bobSeat.heard())
+	users.HandlePush(&clusterpb.Push{Route: "r", Uid: "ann", Done: front.self.Nonce}) // its own push
+	require.Equal(t, 1, annSeat.heard())
 	users.HandleBind(&clusterpb.BindMsg{Uid: "ann", Fid: "front-1"}) // its own word
 	require.NoError(t, ann.s.Context().Err())
 	users.HandleBind(&clusterpb.BindMsg{Uid: "ann", Fid: "front-2"})

@@ -18,6 +18,9 @@ var _ cluster.UserHandler = Users{}
 
 // HandlePush pushes to the users that are here; the others are somebody else's.
 func (u Users) HandlePush(push *clusterpb.Push) {
+	if u.D.did(push.GetDone()) {
+		return
+	}
 	var err error
 	switch uids := push.GetUids(); {
 	case push.GetEveryone() != nil:
