@@ -25,12 +25,13 @@ var errNotAwaited = errs.New(errs.CodeClosed, "the answer of this server was not
 // errNoOutcome is of a call whose goroutine code of the application ended.
 var errNoOutcome = errs.New(errs.CodeInternal, "a call middleware, or a method of the reply, ended the goroutine of the call (runtime.Goexit)")
 
-// CallAll calls the remote at target, a route, on every server of its type, this one
-// excepted, at the same time, and returns one Result per server, sorted by
-// server id. The error is that of a route without a server type or of a type
-// without servers. With Quorum it is also Unavailable when too few servers
-// answered well; the results are returned all the same, and those that it did
-// not wait for any more have Closed.
+// CallAll calls the remote at target, a route, on every server of its type that
+// discovery has, in whatever state, this one excepted, at the same time, and
+// returns one Result per server, sorted by server id. A server that is not
+// reached has a Result with the error. The error of CallAll is that of a route
+// without a server type or of a type without servers. With Quorum it is also
+// Unavailable when too few servers answered well; the results are returned all
+// the same, and those that it did not wait for any more have Closed.
 func CallAll[Reply any](ctx context.Context, app *App, target string, arg any, opts ...CallOption) ([]Result[Reply], error) {
 	all, err := app.callingAll(target, arg, opts)
 	if err != nil {
@@ -72,9 +73,9 @@ func CallEach[Reply any](ctx context.Context, app *App, target string, arg any, 
 	}
 }
 
-// NotifyAll is Notify for every server of the route's type, this one excepted.
-// It returns the errors of the servers that did not take it, by server id; the
-// last result is that of a call that can be made to nobody.
+// NotifyAll is Notify for every server that CallAll calls. It returns the errors
+// of the servers that did not take it, by server id; the last result is that of
+// a call that can be made to nobody.
 func (a *App) NotifyAll(ctx context.Context, route string, arg any, opts ...CallOption) (map[string]error, error) {
 	all, err := a.callingAll(route, arg, opts)
 	if err == nil && all.options.quorum != nil {
@@ -119,18 +120,27 @@ func (a *App) callingAll(target string, arg any, opts []CallOption) (*callingAll
 	if parsed.ServerType == "" {
 		return nil, dispatch.ErrNoServerType
 	}
-	all := &callingAll{app: a, route: target, arg: arg, options: o}
-	if a.discovery != nil {
-		for _, s := range a.discovery.ServersByType(parsed.ServerType) {
-			if s.ID != a.self.ID {
-				all.servers = append(all.servers, s.ID)
-			}
-		}
-	}
+	all := &callingAll{app: a, route: target, arg: arg, options: o, servers: a.others(parsed.ServerType)}
 	if len(all.servers) == 0 {
 		return nil, errs.ErrNoServer.With("type", parsed.ServerType)
 	}
 	return all, all.encode()
+}
+
+// others are the ids of all servers of a type, this one excepted. Those that are
+// given no new work are among them: what is for all is not work that another
+// server can do, and a server that nobody asked would be missing without a word.
+func (a *App) others(serverType string) []string {
+	if a.discovery == nil {
+		return nil
+	}
+	var ids []string
+	for _, s := range a.discovery.Servers() {
+		if s.Type == serverType && s.ID != a.self.ID {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // encode makes the argument's bytes once for all, if no middleware wants to see it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -301,4 +302,64 @@ func TestCallMiddleware(t *testing.T) {
 		return next(context.WithValue(ctx, calledKey{}, 1), in)
 	})
 	require.NoError(t, app.RPC(ctx, "room.table.who", &reply, &Greeting{}))
+}
+
+// Whoever is there is called, whatever its state is, and whoever is not reached is told of.
+func TestCallsOfAllSkipNobody(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t)
+	app, tables := w.rooms(5, server{kind: "match"})
+	for i, state := range []cluster.State{cluster.StateBusy, cluster.StatePaused, cluster.StateDraining} {
+		require.NoError(t, tables[i].app.Discovery().Edit(ctx, cluster.Edit{State: state}))
+		until(t, "the edit is seen", func() bool {
+			s, _ := app.Discovery().Server(fmt.Sprint("room-", i))
+			return s.State == state
+		})
+	}
+	_, err := w.etcd().Put(ctx, w.prefix+"servers/room/room-x", `{"id":"room-x","type":"room","metadata":{},"frontend":false}`)
+	require.NoError(t, err)
+	until(t, "the one that is not reached is seen", func() bool {
+		_, ok := app.Discovery().Server("room-x")
+		return ok
+	})
+	for _, id := range []string{"room-4", "room-x"} {
+		until(t, "it is suspect, until its next load report", func() bool {
+			app.Discovery().Suspect(id)
+			s, _ := app.Discovery().Server(id)
+			return s.State == cluster.StateSuspect
+		})
+	}
+
+	results, err := cereus.CallAll[Greeting](ctx, app, "room.table.who", &Greeting{})
+	require.NoError(t, err)
+	reached(t, results)
+	_, err = cereus.CallAll[Greeting](ctx, app, "room.table.who", &Greeting{}, cereus.Quorum(6))
+	require.ErrorIs(t, err, errs.ErrUnavailable)
+	require.Equal(t, "6", errs.From(err).Metadata["servers"])
+
+	results = slices.SortedFunc(cereus.CallEach[Greeting](ctx, app, "room.table.who", &Greeting{}),
+		func(a, b cereus.Result[Greeting]) int { return strings.Compare(a.ServerID, b.ServerID) })
+	reached(t, results)
+
+	failed, err := app.NotifyAll(ctx, "room.table.note", []byte("to all"))
+	require.NoError(t, err)
+	require.Len(t, failed, 1)
+	require.ErrorIs(t, failed["room-x"], errs.ErrUnavailable)
+	for _, b := range tables {
+		until(t, "it was taken", func() bool { return len(b.noted()) == 1 })
+	}
+}
+
+// reached checks that room-0 to room-4 answered, and that room-x did not.
+func reached(t *testing.T, results []cereus.Result[Greeting]) {
+	t.Helper()
+	require.Len(t, results, 6)
+	for i, r := range results[:5] {
+		require.Equal(t, fmt.Sprint("room-", i), r.ServerID)
+		require.NoError(t, r.Err)
+		require.Equal(t, r.ServerID, r.Reply.From)
+	}
+	require.Equal(t, "room-x", results[5].ServerID)
+	require.ErrorIs(t, results[5].Err, errs.ErrUnavailable)
 }

@@ -51,7 +51,7 @@ func (c *client) request(data []byte) *clusterpb.Request {
 
 // stamp makes the metadata of one call, as internal/dispatch does (wire.md 9.3).
 func (c *client) stamp(req *clusterpb.Request) {
-	b := append(req.GetMetadata()[:0], `{"`+constants.PeerIDKey+`":"`...)
+	b := append(req.GetMetadata()[:0], `{"`+constants.HopsKey+`":1,"`+constants.PeerIDKey+`":"`...)
 	b = append(b, c.self.ID...)
 	b = append(b, `","`+constants.PeerServiceKey+`":"`...)
 	b = append(b, c.self.Type...)

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -64,8 +63,7 @@ func WithValue(ctx context.Context, key string, value any) (context.Context, err
 }
 
 func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
-	var s scanned
-	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || s.set([]byte(key), nil, true) || s.set([]byte(key), nil, false) {
+	if key == "" || strings.HasPrefix(key, constants.MetadataPrefix) || wellKnown(key) {
 		return nil, errs.New(errs.CodeBadRequest, "this context key belongs to the framework; choose another").With("key", key)
 	}
 	if mustBeObject(key) && raw[0] != '{' {
@@ -75,11 +73,7 @@ func withOther(from *Call, key string, raw json.RawMessage) (*Call, error) {
 	if from != nil {
 		next.Route, next.meta = from.Route, *from.facts()
 	}
-	next.meta.others = make(map[string]json.RawMessage, 1)
-	if from != nil {
-		maps.Copy(next.meta.others, from.meta.others)
-	}
-	next.meta.others[key] = raw
+	next.meta.others = next.meta.others.with(key, raw)
 	return next, nil
 }
 
@@ -95,7 +89,7 @@ func Value(ctx context.Context, key string, v any) (bool, error) {
 	if c == nil {
 		return false, nil
 	}
-	raw, ok := c.meta.others[key]
+	raw, ok := c.meta.others.values()[key]
 	if !ok {
 		return false, nil
 	}

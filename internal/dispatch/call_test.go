@@ -120,7 +120,7 @@ func TestWithValue(t *testing.T) {
 	require.Equal(t, errs.CodeBadRequest, errs.CodeOf(err))
 
 	meta, route := inherited(two)
-	require.Len(t, meta.others, 2)
+	require.Len(t, meta.others.values(), 2)
 	require.Equal(t, "a.b.c", route)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
@@ -23,9 +24,15 @@ func parseHops(text string) int {
 
 // hopsOf reads what a server that is not ours may have made of the number; what
 // is no number counts as missing.
-func hopsOf(raw json.RawMessage) int {
+func hopsOf(raw string) int {
+	if raw == "" || raw[0] == '"' {
+		return 0
+	}
+	if strings.Trim(raw, "0123456789") == "" {
+		return parseHops(raw)
+	}
 	var n json.Number
-	if len(raw) == 0 || raw[0] == '"' || json.Unmarshal(raw, &n) != nil || n == "" {
+	if json.Unmarshal([]byte(raw), &n) != nil || n == "" {
 		return 0
 	}
 	f, err := n.Float64()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"maps"
 	"strconv"
 	"time"
@@ -16,14 +15,15 @@ import (
 )
 
 // metadata is the context of a call as it travels (wire.md 9.3): a JSON object
-// whose well-known keys are read once and whose other keys pass through.
+// whose well-known keys are read once and whose other keys pass through, unread
+// as long as nobody asks for them.
 type metadata struct {
 	requestID string
 	startTime string        // the JSON number as received
 	began     int64         // instead of startTime, of a call that begins here: Unix time in nanoseconds; 0: none
 	timeout   time.Duration // 0: none was given
 	hops      int           // servers that the tree of calls went through before this one
-	others    map[string]json.RawMessage
+	others    *others       // nil: none
 }
 
 // parseMetadata reads what a caller sent. Its errors are those of wire.md 9.3
@@ -32,26 +32,23 @@ func parseMetadata(b []byte) (metadata, error) {
 	if len(b) == 0 {
 		return metadata{}, errs.ErrNoContext
 	}
-	if m, ok := scanMetadata(b); ok {
-		return m.finish()
+	if s, ok := scanMetadata(b); ok {
+		return s.finish()
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
-		return metadata{}, errs.Wrap(errs.CodeUnavailable, genericMapError(b, err))
+	text := string(b) // the buffer is not ours
+	if json.Valid(b) && skipSpace(text)[0] == '{' {
+		return skim(text)
 	}
-	if all == nil {
-		return metadata{}, errs.ErrNoContext
-	}
-	return collect(all)
+	return metadata{}, noObject(b)
 }
 
-// genericMapError words a type error as the reference does, whose target type differs from ours.
-func genericMapError(b []byte, err error) error {
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-		return err
-	}
+// noObject says what is wrong with b, in the words of the reference.
+func noObject(b []byte) error {
 	var generic map[string]any
-	return json.Unmarshal(b, &generic)
+	if err := json.Unmarshal(b, &generic); err != nil {
+		return errs.Wrap(errs.CodeUnavailable, err)
+	}
+	return errs.ErrNoContext // null
 }
 
 // scanned is what scanMetadata saw: parts of the bytes it looked at, until finish.
@@ -70,13 +67,16 @@ func (s *scanned) finish() (metadata, error) {
 	if !s.hasTimeout {
 		return m, nil
 	}
-	var ok bool
-	if m.timeout, ok = scanSeconds(s.timeout); ok {
-		return m, nil
-	}
 	var err error
-	m.timeout, err = parseTimeout(string(s.timeout))
+	m.timeout, err = timeoutOf(s.timeout)
 	return m, err
+}
+
+func timeoutOf(text []byte) (time.Duration, error) {
+	if d, ok := scanSeconds(text); ok {
+		return d, nil
+	}
+	return parseTimeout(string(text))
 }
 
 // scanSeconds reads the usual form of a timeout: "5s", "4.985s". It reports
@@ -219,36 +219,6 @@ func scanValue(in []byte) (value, rest []byte, isString, ok bool) {
 	return in[:n], in[n:], false, n > 0 && (n == 1 || in[0] != '0')
 }
 
-// collect takes the well-known keys out of all and keeps the rest.
-func collect(all map[string]json.RawMessage) (metadata, error) {
-	var m metadata
-	if raw, ok := all[constants.TimeoutKey]; ok {
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return m, errs.Wrap(errs.CodeUnavailable, err)
-		}
-		var err error
-		if m.timeout, err = parseTimeout(text); err != nil {
-			return m, err
-		}
-	}
-	_ = json.Unmarshal(all[constants.RequestIDKey], &m.requestID) // a wrong type counts as missing (wire.md 9.3)
-	if raw := all[constants.StartTimeKey]; json.Valid(raw) {
-		m.startTime = string(raw)
-	}
-	m.hops = hopsOf(all[constants.HopsKey])
-	for _, key := range []string{
-		constants.PeerIDKey, constants.PeerServiceKey, constants.RouteKey,
-		constants.RequestIDKey, constants.TimeoutKey, constants.StartTimeKey, constants.HopsKey,
-	} {
-		delete(all, key)
-	}
-	if len(all) > 0 {
-		m.others = all
-	}
-	return m, nil
-}
-
 // hop is what one call adds to the metadata that it passes on.
 type hop struct {
 	peerID, peerType string
@@ -290,8 +260,9 @@ func (m *metadata) appendTo(dst []byte, h hop) []byte {
 }
 
 func (m *metadata) appendWithOthers(dst []byte, h hop) []byte {
-	all := make(map[string]json.RawMessage, len(m.others)+7)
-	maps.Copy(all, m.others)
+	others := m.others.values()
+	all := make(map[string]json.RawMessage, len(others)+7)
+	maps.Copy(all, others)
 	all[constants.HopsKey] = strconv.AppendInt(nil, int64(m.hops+1), 10)
 	all[constants.PeerIDKey] = appendJSONString(nil, h.peerID)
 	all[constants.PeerServiceKey] = appendJSONString(nil, h.peerType)

@@ -2,10 +2,13 @@ package dispatch
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -31,6 +34,26 @@ func TestMetadataTravels(t *testing.T) {
 	require.NoError(t, err)
 	clear(b) // what was read does not depend on the buffer
 	require.Equal(t, metadata{requestID: "id-1", startTime: "1790000000000000001", timeout: 1500 * time.Millisecond, hops: 1}, got)
+}
+
+func TestOtherMembersAreReadWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	b := []byte(`{"mine":{"a":"}"},"peer.id":"a","request.id":"r1","req-start-time":1.5e18}`)
+	m, err := parseMetadata(b)
+	require.NoError(t, err)
+	clear(b) // what was read does not depend on the buffer
+	require.Equal(t, "r1", m.requestID)
+	require.Equal(t, "1.5e18", m.startTime)
+	require.Nil(t, m.others.all, "read before anybody asks")
+	var asking sync.WaitGroup
+	for range 4 { // a handler may ask from several goroutines
+		asking.Go(func() {
+			next := m.others.with("yours", json.RawMessage("1"))
+			assert.Len(t, next.values(), 2)
+			assert.Equal(t, map[string]json.RawMessage{"mine": json.RawMessage(`{"a":"}"}`)}, m.others.values())
+		})
+	}
+	asking.Wait()
 }
 
 func TestMetadataOfOddShapes(t *testing.T) {
