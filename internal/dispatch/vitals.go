@@ -29,7 +29,7 @@ type vitals struct {
 	missed  atomic.Int32 // calls in a row that it let time out
 	hung    atomic.Bool  // it is passed over and probed
 	probed  atomic.Bool  // somebody finds out whether it hangs
-	checked atomic.Bool  // somebody finds out whether it is gone
+	checked atomic.Bool  // somebody finds out whether it is gone, or comes back
 }
 
 // outcome learns from how a call ended that had so much time.
