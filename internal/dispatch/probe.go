@@ -16,7 +16,7 @@ const (
 	goneCheck     = 300 * time.Millisecond // between finding nobody and giving up what is under way
 	gonePause     = 100 * time.Millisecond // before the first probe of a server that nobody was found at
 	gonePauseMax  = 800 * time.Millisecond // less than passOver: who stays away stays passed over
-	windowSilence = time.Second            // a full window and no answer for so long: it may hang
+	longSilence   = time.Second            // a full window, or calls in a hurry, and no answer for so long: it may hang
 )
 
 // finding is what a probe found out.
@@ -104,10 +104,11 @@ func (d *Dispatcher) stillKnows(t *target) bool {
 	return ok && known == t
 }
 
-// doubt has t probed when its window is full and it has not answered anything
-// for a while: those who wait for a place should not wait for timeouts.
+// doubt has t probed if it has not answered anything for a while. It is called
+// when its window is full, because those who wait for a place should not wait for
+// timeouts, and when those who call it do not wait long enough to know.
 func (d *Dispatcher) doubt(t *target) {
-	if time.Duration(int64(d.clock.now())-t.vitals.heard.Load()) > windowSilence {
+	if time.Duration(int64(d.clock.now())-t.vitals.heard.Load()) > longSilence {
 		d.probeUntilItAnswers(t)
 	}
 }
