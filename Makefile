@@ -27,8 +27,8 @@ race: ## run the tests in random order under the race detector
 
 .PHONY: rows
 rows: ## run the tests of the fault rows, long forms, 20 times under the race detector
-	@grep -rqE --include='*_test.go' '^func Test$(ROW)_' . || { echo "no test of a row $(ROW): docs/faults.md has the rows" >&2; exit 1; }
-	CEREUSTEST_ROWS=long go test -race -count=$(COUNT) -timeout=2h -run '^Test$(ROW)_' $(PKG)
+	@grep -rqE --include='*_test.go' '^func Test([A-Z][0-9]{2}_)*$(ROW)_' . || { echo "no test of a row $(ROW): docs/faults.md has the rows" >&2; exit 1; }
+	CEREUSTEST_ROWS=long go test -race -count=$(COUNT) -timeout=2h -run '^Test([A-Z][0-9]{2}_)*$(ROW)_' $(PKG)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for a minute

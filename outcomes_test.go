@@ -14,6 +14,7 @@ import (
 	"github.com/cereus-game/cereus"
 	"github.com/cereus-game/cereus/config"
 	"github.com/cereus-game/cereus/embedded"
+	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/faultproxy"
 )
 
@@ -27,8 +28,8 @@ const (
 // TestOutcomes_ExactlyOneEach: calls from three frontends to four backends while
 // backends are killed and new ones come, NATS restarts, and the ways to it are cut
 // and frozen. Each call has one outcome, in time; nothing runs twice that is not
-// idempotent, and what was answered did run. Calls that no fault concerns take
-// hardly longer than before.
+// idempotent, and what was answered did run. Calls that no fault concerns are
+// answered, and take hardly longer than before.
 //
 // CEREUSTEST_SEED repeats the choices of a run, though not its timing.
 func TestOutcomes_ExactlyOneEach(t *testing.T) { //nolint:paralleltest // it measures times
@@ -55,6 +56,7 @@ func TestOutcomes_ExactlyOneEach(t *testing.T) { //nolint:paralleltest // it mea
 		require.NoError(t, e.err, "%s, in the quiet run", e.id)
 	}
 	exactlyOnce(t, during.all, outcomePatience+lag)
+	s.unconcernedAreAnswered(t, during)
 	began := s.began()
 	for _, e := range during.all {
 		if !e.idempotent() {
@@ -141,14 +143,32 @@ func (s *siege) enlist(kind string, changes ...change) *garrison {
 	return &garrison{s.spawn(kind, id, changes...), id}
 }
 
-// settle waits until every frontend reaches every backend.
+// settle waits until every frontend reaches every backend, also by calls that may
+// choose another one.
 func (s *siege) settle(t *testing.T) {
 	t.Helper()
 	for _, front := range s.fronts {
 		for _, back := range s.backs {
 			reaches(s.world, front, back.id)
 		}
+		s.choosesAll(t, front)
 	}
+}
+
+// choosesAll waits until every backend was chosen for a call of front.
+func (s *siege) choosesAll(t *testing.T, front *cereus.App) {
+	t.Helper()
+	missing := make(map[string]bool)
+	for _, back := range s.backs {
+		missing[back.id] = true
+	}
+	until(t, front.Server().ID+" chooses every backend", func() bool {
+		var out []byte
+		if front.RPC(t.Context(), "vault.vault.ping", &out, nil, cereus.WithTimeout(time.Second)) == nil {
+			delete(missing, string(out))
+		}
+		return len(missing) == 0
+	})
 }
 
 // phase is the calls of some time.
@@ -280,6 +300,19 @@ func (s *siege) behind(p phase) map[*ending]bool {
 		}
 	}
 	return behind
+}
+
+// unconcernedAreAnswered asserts that only calls failed that a fault concerned. A
+// timeout while the machine stalled says nothing.
+func (s *siege) unconcernedAreAnswered(t *testing.T, p phase) {
+	t.Helper()
+	behind := s.behind(p)
+	for _, e := range p.all {
+		if s.concerned(e) || behind[e] || errs.CodeOf(e.err) == errs.CodeTimeout && s.lag.within(e.began, e.until()) {
+			continue
+		}
+		require.NoError(t, e.err, "%s, which no fault concerned, failed after %v", e.id, e.took)
+	}
 }
 
 func (s *siege) concerned(e *ending) bool {

@@ -23,7 +23,8 @@ import (
 )
 
 // N06: with NATS away, calls and pushes fail at once and nothing runs later.
-// N07: with NATS back, everything works again within a second.
+// N07: with NATS back, everything works again. How soon that is for apps is tested
+// in the root package.
 func TestN06_N07_NATSAwayAndBack(t *testing.T) {
 	t.Parallel()
 	nodes := startNATS(t)

@@ -97,7 +97,7 @@ type Dispatcher struct {
 	Params
 	discovery cluster.ServiceDiscovery // nil until Join
 	leaders   leaders                  // nil when nobody leads
-	suspect   func(id string)          // nil when nobody wants to know
+	suspects  suspecter                // nil when nobody wants to know
 	client    Client                   // nil until Join
 	group     *lifecycle.Group
 	clock     clock
@@ -133,17 +133,19 @@ func New(p Params) *Dispatcher {
 func (d *Dispatcher) Join(discovery cluster.ServiceDiscovery, client Client) {
 	d.discovery, d.client = discovery, client
 	discovery.AddListener(d)
-	if s, ok := discovery.(suspecter); ok {
-		d.suspect = s.Suspect
-	}
+	d.suspects, _ = discovery.(suspecter)
 	d.leaders, _ = discovery.(leaders)
 }
 
 // leaders is a service discovery that knows who leads a type.
 type leaders interface{ Snapshot() *cluster.Snapshot }
 
-// suspecter is a service discovery that wants to know where calls find nobody.
-type suspecter interface{ Suspect(id string) }
+// suspecter is a service discovery that wants to know where calls find nobody,
+// and where they find somebody again.
+type suspecter interface {
+	Suspect(id string)
+	Trust(id string)
+}
 
 // Name says what the module is.
 func (d *Dispatcher) Name() string { return "dispatcher" }
@@ -208,8 +210,8 @@ func (d *Dispatcher) RemoveServer(e cluster.Event) {
 		return
 	}
 	t.moveOn()
-	if e.Reason != cluster.ReasonLeft {
-		d.check(t, 0)
+	if e.Reason != cluster.ReasonLeft && t.vitals.calls.Load() > 0 {
+		d.lookFor(t, 0)
 	}
 }
 

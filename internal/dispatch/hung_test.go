@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -148,7 +149,7 @@ func TestASlowRouteIsNotAHungServer(t *testing.T) {
 	g.open()
 }
 
-// A call in a hurry says nothing of the server.
+// Calls in a hurry have a server probed, and not passed over at once.
 func TestShortDeadlinesDoNotCount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -164,6 +165,74 @@ func TestShortDeadlinesDoNotCount(t *testing.T) {
 		require.ErrorIs(t, err, errs.ErrTimeout)
 	}
 	require.Zero(t, front.d.target(room.self).vitals.missed.Load())
+}
+
+// N21: a server that hangs is found out also when nobody waits for it long enough
+// to tell it from a slow route.
+func TestN21_AHungServerAndCallsInAHurry(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		timeout    time.Duration
+		idempotent bool
+	}{
+		"short deadlines":         {300 * time.Millisecond, false},
+		"half of a longer one":    {1500 * time.Millisecond, true},
+		"so short that many fail": {20 * time.Millisecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.limits.Timeout = 5 * time.Second
+				w.withGame()
+				front := w.start("front-1", "front")
+				front.d.Router.SetDefault(first())
+				hung, other := w.start("room-1", "room"), w.start("room-2", "room")
+				synctest.Wait()
+				w.hang(hung)
+				began := time.Now()
+				for len(front.offered("room")) == 2 {
+					_, _ = front.hurry(t, "echo", c.timeout, c.idempotent)
+					require.Less(t, time.Since(began), longSilence+probeTimeout+hungAfter*c.timeout)
+				}
+				require.Equal(t, []string{other.self.ID}, front.offered("room"))
+				w.bus.SetFaults(nil)
+				require.True(t, wait(t.Context(), probePauseMax))
+				require.Len(t, front.offered("room"), 2)
+			})
+		})
+	}
+}
+
+// hurry makes a call that does not wait long.
+func (n *node) hurry(t *testing.T, remote string, timeout time.Duration, idempotent bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	return n.d.RPC(ctx, OutgoingCall{Route: "room.rem." + remote, Payload: []byte("x"), Idempotent: idempotent})
+}
+
+// Calls in a hurry of a slow route have its server probed once a second, and never
+// passed over.
+func TestASlowRouteAndCallsInAHurry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const calls, timeout = 500, 20 * time.Millisecond
+		w := newWorld(t)
+		w.limits.Timeout, w.limits.Remotes = 5*time.Second, calls
+		g := w.withGame()
+		defer g.open()
+		front := w.start("front-1", "front")
+		probes := front.countProbes()
+		room := w.start("room-1", "room")
+		synctest.Wait()
+		for range calls {
+			_, err := front.hurry(t, "hold", timeout, false)
+			require.ErrorIs(t, err, errs.ErrTimeout)
+			require.False(t, front.isHung(room))
+		}
+		require.LessOrEqual(t, probes.n.Load(), int64(calls*timeout/longSilence))
+		require.Positive(t, probes.n.Load())
+	})
 }
 
 // Discovery ends it too: a change that the server told, and a new run.
@@ -201,7 +270,7 @@ func TestN21_AFullWindowIsProbed(t *testing.T) {
 	}
 	target := front.d.target(hung.self)
 	require.Eventually(t, func() bool { return target.vitals.calls.Load() == 2 }, patience, tick)
-	target.vitals.heard.Store(int64(front.d.clock.now() - 2*windowSilence))
+	target.vitals.heard.Store(int64(front.d.clock.now() - 2*longSilence))
 	third := w.player(front)
 	third.request(1, "room.game.echo")
 	require.Nil(t, third.answer(t, 1))

@@ -14,7 +14,9 @@ const (
 	probePauseMax = 5 * time.Second
 	wakingPause   = 10 * time.Millisecond  // of a server that goes on: it soon serves
 	goneCheck     = 300 * time.Millisecond // between finding nobody and giving up what is under way
-	windowSilence = time.Second            // a full window and no answer for so long: it may hang
+	gonePause     = 100 * time.Millisecond // before the first probe of a server that nobody was found at
+	gonePauseMax  = 800 * time.Millisecond // less than passOver: who stays away stays passed over
+	longSilence   = time.Second            // a full window, or calls in a hurry, and no answer for so long: it may hang
 )
 
 // finding is what a probe found out.
@@ -73,7 +75,11 @@ func (d *Dispatcher) probeUntilItAnswers(t *target) {
 // followUp probes t until it answers, or is not known any more.
 func (d *Dispatcher) followUp(ctx context.Context, t *target) {
 	for pause := probePause; d.stillKnows(t); pause = min(2*pause, probePauseMax) {
-		switch d.probe(ctx, t) {
+		found := ignorance
+		if !t.vitals.checked.Load() { // else seek asks it already
+			found = d.probe(ctx, t)
+		}
+		switch found {
 		case life:
 			d.answers(t)
 			return
@@ -98,36 +104,80 @@ func (d *Dispatcher) stillKnows(t *target) bool {
 	return ok && known == t
 }
 
-// doubt has t probed when its window is full and it has not answered anything
-// for a while: those who wait for a place should not wait for timeouts.
+// doubt has t probed if it has not answered anything for a while. It is called
+// when its window is full, because those who wait for a place should not wait for
+// timeouts, and when those who call it do not wait long enough to know.
 func (d *Dispatcher) doubt(t *target) {
-	if time.Duration(int64(d.clock.now())-t.vitals.heard.Load()) > windowSilence {
+	if time.Duration(int64(d.clock.now())-t.vitals.heard.Load()) > longSilence {
 		d.probeUntilItAnswers(t)
 	}
 }
 
-// lookAgain finds out whether a server that nobody was found at stays away, and
-// gives up the calls it may have been working on.
-func (d *Dispatcher) lookAgain(t *target) { d.check(t, goneCheck) }
-
-// check probes t after a pause and gives its calls up if it is not there.
-func (d *Dispatcher) check(t *target, pause time.Duration) {
-	if t.vitals.calls.Load() == 0 || !t.vitals.checked.CompareAndSwap(false, true) {
+// lookFor finds out after a pause whether a server is there that nobody was found
+// at, or that discovery does not list any more.
+func (d *Dispatcher) lookFor(t *target, pause time.Duration) {
+	if !t.vitals.checked.CompareAndSwap(false, true) {
 		return
 	}
 	started := d.group.Go("gone check", func(ctx context.Context) {
-		defer t.vitals.checked.Store(false)
-		if wait(ctx, pause) && !d.leaves(t) {
-			switch d.probe(ctx, t) {
-			case absence, succession:
-				d.abandon(t)
-			case ignorance, silence, life, waking:
-			}
+		there := d.seek(ctx, t, pause)
+		t.vitals.checked.Store(false)
+		if there && t.isGone(d.clock.now()) { // a call found nobody since the probe
+			d.lookFor(t, gonePause)
 		}
 	})
 	if !started {
 		t.vitals.checked.Store(false)
 	}
+}
+
+// seek probes t until it answers, which it reports, or another run does, or
+// discovery says that it is gone. Most often it is: what somebody finds missing
+// may as well be on its way back to NATS, and nobody else tells us when it is there.
+func (d *Dispatcher) seek(ctx context.Context, t *target, pause time.Duration) bool {
+	abandoned := false // what was sent later finds nobody, and knows that it did not run
+	for began := d.clock.now(); wait(ctx, pause) && !d.leaves(t); pause = min(2*pause, gonePauseMax) {
+		listed := d.lists(t) // before the probe: what is not listed is looked for once
+		switch d.probe(ctx, t) {
+		case life:
+			d.isBack(t)
+			return true
+		case succession:
+			d.abandon(t)
+			return false
+		case absence:
+			if !abandoned && (!listed || d.clock.now()-began >= goneCheck) {
+				d.abandon(t)
+				abandoned = true
+			}
+			if listed {
+				d.leaveOut(t)
+			}
+		case silence, waking:
+			abandoned = false
+		case ignorance:
+		}
+		if !listed {
+			return false
+		}
+	}
+	return false
+}
+
+// isBack has a server be chosen again that nobody was found at.
+func (d *Dispatcher) isBack(t *target) {
+	d.answers(t)
+	t.goneUntil.Store(0)
+	d.reconsider(t)
+	if d.suspects != nil {
+		d.suspects.Trust(t.server.ID)
+	}
+}
+
+// lists reports whether discovery still has this run of the server.
+func (d *Dispatcher) lists(t *target) bool {
+	s, ok := d.discovery.Server(t.server.ID)
+	return ok && s.Nonce == t.server.Nonce && d.stillKnows(t)
 }
 
 // leaves reports whether the server said that it goes: it then answers what it

@@ -14,8 +14,7 @@ type targetKey struct{ id, nonce string }
 func keyOf(s *cluster.Server) targetKey { return targetKey{s.ID, s.Nonce} }
 
 // passOver is how long a server is passed over that had no subscription when a
-// call came. Then it is tried again, unless discovery has said that it is gone:
-// a call that finds nobody once more costs little.
+// call or a probe came. Probes end it sooner, or see to it that it goes on.
 const passOver = time.Second
 
 // target is a server that this one calls and forwards to, and its window.
@@ -136,12 +135,19 @@ func (t *target) nextWaiting() *Inbox {
 
 // foundNobody is told that a call to the server reached no subscription.
 func (d *Dispatcher) foundNobody(t *target) {
-	d.passOver(t)
-	if d.suspect != nil {
-		d.suspect(t.server.ID)
-	}
+	d.leaveOut(t)
 	t.giveUp()
-	d.lookAgain(t)
+	d.lookFor(t, gonePause)
+}
+
+// leaveOut has the server be chosen by nobody, here and by the other users of
+// this process's discovery. Who finds it back in between sees that it is passed
+// over, and looks again: the suspicion ends as well.
+func (d *Dispatcher) leaveOut(t *target) {
+	if d.suspects != nil {
+		d.suspects.Suspect(t.server.ID)
+	}
+	d.passOver(t)
 }
 
 // passOver has the server left out for a while.

@@ -11,11 +11,11 @@ import (
 )
 
 // hungAfter is how many calls in a row a server lets time out until it is
-// passed over and probed.
+// passed over and probed, or, if they were in a hurry, probed first.
 const hungAfter = 3
 
-// fairTime is how long a server must have had for a timeout to say anything of
-// it; less only when calls have less by default.
+// fairTime is how long a server must have had for timeouts to tell that it hangs;
+// less only when calls have less by default.
 const fairTime = time.Second
 
 // fair reports whether an answer could be expected in a time. A client's message
@@ -26,10 +26,11 @@ func (d *Dispatcher) fair(had time.Duration) bool { return had >= min(fairTime, 
 type vitals struct {
 	calls   atomic.Int64 // calls and forwards to it that have no outcome
 	heard   atomic.Int64 // on the dispatcher's clock: when it last answered something
-	missed  atomic.Int32 // calls in a row that it let time out
+	late    atomic.Int32 // calls in a row that it let time out
+	missed  atomic.Int32 // those of them that gave it a fair time
 	hung    atomic.Bool  // it is passed over and probed
 	probed  atomic.Bool  // somebody finds out whether it hangs
-	checked atomic.Bool  // somebody finds out whether it is gone
+	checked atomic.Bool  // somebody finds out whether it is gone, or comes back
 }
 
 // outcome learns from how a call ended that had so much time.
@@ -41,10 +42,20 @@ func (d *Dispatcher) outcome(t *target, had time.Duration, err error) {
 		d.answers(t)
 	case cluster.IsGone(err):
 		d.foundNobody(t)
-	case cluster.IsTimedOut(err) && d.fair(had):
-		if v.missed.Add(1) >= hungAfter {
-			d.hangs(t)
-		}
+	case cluster.IsTimedOut(err):
+		d.misses(t, had)
+	}
+}
+
+// misses notes that t let a call time out. Calls in a hurry do not tell a slow
+// route from a server that hangs: a probe has the time to.
+func (d *Dispatcher) misses(t *target, had time.Duration) {
+	late := t.vitals.late.Add(1)
+	switch {
+	case d.fair(had) && t.vitals.missed.Add(1) >= hungAfter:
+		d.hangs(t)
+	case late >= hungAfter:
+		d.doubt(t)
 	}
 }
 
@@ -67,8 +78,8 @@ func takenForOld(err error) bool {
 // answers notes a sign of life.
 func (d *Dispatcher) answers(t *target) {
 	t.vitals.heard.Store(int64(d.clock.now()))
-	if t.vitals.missed.Load() != 0 {
-		t.vitals.missed.Store(0)
+	if t.vitals.late.Load() != 0 {
+		t.vitals.forgive()
 	}
 	if t.vitals.hung.Load() {
 		d.recovers(t)
@@ -88,8 +99,14 @@ func (d *Dispatcher) hangs(t *target) {
 	d.probeUntilItAnswers(t)
 }
 
+// forgive has the counting of timeouts begin anew.
+func (v *vitals) forgive() {
+	v.late.Store(0)
+	v.missed.Store(0)
+}
+
 func (d *Dispatcher) recovers(t *target) {
-	t.vitals.missed.Store(0)
+	t.vitals.forgive()
 	if t.vitals.hung.CompareAndSwap(true, false) {
 		d.reconsider(t)
 		d.Log.WithFields(t.fields()).Warn("a server that was passed over answers again")

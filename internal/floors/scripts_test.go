@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,4 +52,23 @@ func TestMakefileHelpIsComplete(t *testing.T) {
 	}
 	require.NotEmpty(t, targets)
 	require.Equal(t, targets, described)
+}
+
+// TestMakefileFindsRows wants `make rows` to find the tests of a row also when
+// they are named after several.
+func TestMakefileFindsRows(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	patterns := regexp.MustCompile(`'\^(?:func )?(Test.*\$\(ROW\)_)'`).FindAllSubmatch(text, -1)
+	require.Len(t, patterns, 2)
+	for _, p := range patterns {
+		row := regexp.MustCompile("^" + strings.ReplaceAll(string(p[1]), "$(ROW)", "N07"))
+		for _, name := range []string{"TestN07_Away", "TestN06_N07_Away", "TestN07_N08_Away"} {
+			require.Regexp(t, row, name)
+		}
+		for _, name := range []string{"TestN06_Away", "TestAwayN07_", "TestN070_Away"} {
+			require.NotRegexp(t, row, name)
+		}
+	}
 }
