@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -11,6 +13,9 @@ import (
 
 // linesShown is how much of what happened to an id a failure shows.
 const linesShown = 30
+
+// changesAsked is how often each life is asked for its changes, each way.
+const changesAsked = 20
 
 // faultList is what is wrong with one life, at most a few of many.
 type faultList struct {
@@ -264,11 +269,10 @@ func (l *life) checkListener(f *faultList) {
 	}
 }
 
-// checkChanges: Changes tells all that is after a revision, or says that it cannot.
+// checkChanges: what Changes tells makes of etcd at a revision, whoever saw it,
+// the last view, or it says that it cannot.
 func (l *life) checkChanges(f *faultList, random *rand.Rand) {
-	first, last := l.moments[0].revision, l.d.Snapshot().Revision()
-	for range 5 {
-		since := first - 2 + random.Int64N(last-first+3)
+	for _, since := range l.revisionsToAsk(random) {
 		var got []Event
 		var end error
 		for e, err := range l.d.Changes(context.Background(), since) {
@@ -278,33 +282,104 @@ func (l *life) checkChanges(f *faultList, random *rand.Rand) {
 			}
 			got = append(got, e)
 		}
-		if end = l.wrongChanges(since, got, end); end != nil {
-			f.addf("", Event{}, "changes since %d: %v", since, end)
+		if fault := l.wrongChanges(f.ledger, since, got, end); fault != "" {
+			f.addf("", Event{}, "changes since %d: %s", since, fault)
 		}
 	}
 }
 
-func (l *life) wrongChanges(since int64, got []Event, end error) error {
+// revisionsToAsk is any revisions of its time and, as many, such as it has no
+// snapshot of: there it is hardest to answer.
+func (l *life) revisionsToAsk(random *rand.Rand) []int64 {
+	first, last := l.moments[0].revision, l.d.Snapshot().Revision()
+	var all, within []int64
+	for n := 1; n < len(l.moments); n++ {
+		for since := l.moments[n-1].revision + 1; since < l.moments[n].revision; since++ {
+			within = append(within, since)
+		}
+	}
+	for range changesAsked {
+		all = append(all, first-2+random.Int64N(last-first+3))
+		if len(within) > 0 {
+			all = append(all, within[random.IntN(len(within))])
+		}
+	}
+	return all
+}
+
+// wrongChanges says what is wrong with an answer of Changes.
+func (l *life) wrongChanges(history *ledger, since int64, got []Event, end error) string {
+	if l.mayForget(since) {
+		l.add("changes refused")
+		if !errors.Is(end, ErrHistoryGone) || len(got) > 0 {
+			return fmt.Sprintf("%d events and %v, it should not know", len(got), end)
+		}
+		return ""
+	}
+	l.add("changes told")
+	if !errors.Is(end, ErrNotRunning) {
+		return fmt.Sprintf("%d events and %v, it should know", len(got), end)
+	}
+	r := rerun{there: map[string]*Server{}, leaders: history.leadersAt(since)}
+	for _, s := range history.serversAt(since) {
+		r.there[s.ID] = s
+	}
+	return cmp.Or(r.takeIn(got), r.differs(l.d.Snapshot()))
+}
+
+// mayForget reports whether the history cannot tell what was after a revision.
+func (l *life) mayForget(since int64) bool {
 	floor := l.moments[0].revision
 	if n := len(l.events) - historySize; n > 0 {
 		floor = max(floor, l.events[n-1].Revision)
 	}
-	gone := since < floor
-	for _, jump := range l.leaps {
-		gone = gone || jump.from < since && since < jump.to && jump.to > floor
-	}
-	if gone {
-		if !errors.Is(end, ErrHistoryGone) || len(got) > 0 {
-			return fmt.Errorf("%d events and %w, it should not know", len(got), end)
+	return since < floor || slices.ContainsFunc(l.d.view.history.leaps, func(jump leap) bool { return jump.has(since) })
+}
+
+// rerun is a view made of etcd's own history, of some revision, and of what a
+// process says that came after it.
+type rerun struct {
+	there   map[string]*Server
+	leaders map[string]Leader
+}
+
+// takeIn makes the events and says what is wrong with them.
+func (r *rerun) takeIn(events []Event) string {
+	for _, e := range events {
+		fault := takeIn(r.there, e)
+		if e.Kind == EventLeader {
+			fault = r.lead(e)
 		}
-		return nil
+		if fault != "" {
+			return fmt.Sprintf("%s: #%d %+v", fault, e.Seq, toldOf(e))
+		}
 	}
-	want := l.events
-	for len(want) > 0 && want[0].Revision <= since {
-		want = want[1:]
+	return ""
+}
+
+func (r *rerun) lead(e Event) string {
+	is, was := Leader{Type: e.Type, ID: toldOf(e).id, Token: e.Token, ByHand: e.Reason == ReasonChosen}, r.leaders[e.Type]
+	r.leaders[e.Type] = is
+	if is.Token == was.Token && is.ByHand == was.ByHand {
+		return "it leads already"
 	}
-	if !errors.Is(end, ErrNotRunning) || !slices.Equal(got, want) {
-		return fmt.Errorf("%d events of %d, and %w", len(got), len(want), end)
+	return ""
+}
+
+// differs says how it is not a snapshot.
+func (r *rerun) differs(last *Snapshot) string {
+	if len(r.there) != len(last.Servers()) {
+		return fmt.Sprintf("it leads to %v, the view has %v", slices.Sorted(maps.Keys(r.there)), ids(last.Servers()))
 	}
-	return nil
+	for _, s := range last.Servers() {
+		if is := r.there[s.ID]; is == nil || is.Epoch != s.Epoch || words(is) != words(s) {
+			return fmt.Sprintf("it leads to another %s than the view has", s.ID)
+		}
+	}
+	for serverType, is := range r.leaders {
+		if l, _ := last.Leader(serverType); is.Token != l.Token || is.ByHand != l.ByHand {
+			return fmt.Sprintf("it leads to leader %+v, the view has %+v", is, l)
+		}
+	}
+	return ""
 }

@@ -152,6 +152,18 @@ func (l *ledger) leaderAt(serverType string, revision int64) Leader {
 	}
 }
 
+// leadersAt is who led each type at a revision.
+func (l *ledger) leadersAt(revision int64) map[string]Leader {
+	leaders := map[string]Leader{}
+	for key := range l.keys {
+		serverType, ok := strings.CutPrefix(key, leadersPrefix)
+		if ok && ValidServerName(serverType) {
+			leaders[serverType] = l.leaderAt(serverType, revision)
+		}
+	}
+	return leaders
+}
+
 // gap is the first revision that no version has; 0 when there is none.
 func (l *ledger) gap() int64 {
 	for n := 1; n < len(l.all); n++ {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +34,6 @@ type life struct {
 	// These are written by the goroutine of the view.
 	moments []moment
 	samples []*Snapshot
-	leaps   []leap
 
 	mu     sync.Mutex // guards counts
 	counts map[string]int
@@ -117,21 +118,24 @@ func (l *life) add(name string) {
 // ServersPresent is called right after each new snapshot, by who made it.
 func (l *life) ServersPresent(int) {
 	s := l.d.Snapshot()
-	m := moment{revision: s.revision, seq: s.seq}
-	l.d.view.mu.Lock()
-	if jumps := l.d.view.history.leaps; len(jumps) > 0 {
-		m.listed = jumps[len(jumps)-1].to == s.revision
-		if n := len(l.leaps); n == 0 || l.leaps[n-1] != jumps[len(jumps)-1] {
-			l.leaps = append(l.leaps, jumps[len(jumps)-1])
-		}
-	}
-	l.d.view.mu.Unlock()
-	if n := len(l.moments); n > 0 && l.moments[n-1].revision == m.revision {
-		m.listed = false // something else, after the listing
-	}
-	l.moments = append(l.moments, m)
+	l.moments = append(l.moments, moment{revision: s.revision, seq: s.seq, listed: byListing()})
 	if len(l.moments)%sampleEvery == 1 {
 		l.samples = append(l.samples, s)
+	}
+}
+
+// byListing reports whether it is called within view.replace: nothing that the
+// view keeps says so for certain.
+func byListing() bool {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	for frame, more := frames.Next(); ; frame, more = frames.Next() {
+		if strings.HasSuffix(frame.Function, ".(*view).replace") {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
 

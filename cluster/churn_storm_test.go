@@ -261,7 +261,7 @@ func (s *storm) summarize(t testing.TB) {
 				skips++
 			}
 		}
-		counts["leaps"] += len(l.leaps)
+		counts["leaps"] += len(l.d.view.history.leaps)
 	}
 	t.Logf("acts: %s", tally(s.acts))
 	t.Logf("etcd: %d revisions, %d writes and deletions", s.ledger.seen, len(s.ledger.all))

@@ -8,6 +8,7 @@ type change struct {
 	before, after *Server
 	reason        Reason // of the update or up that it is, when that is known
 	revision      int64
+	first         int64 // the revision of the first update that made a difference to anybody; 0 when none did
 
 	leads *leadership // of a type that may have another leader; then there is no id
 
@@ -17,8 +18,22 @@ type change struct {
 	why  Reason
 }
 
+// leap is from when to when the changes that this one is made of were, which it
+// does not tell; an empty one when they were at one revision.
+func (c *change) leap() leap {
+	if c.first == 0 {
+		return leap{}
+	}
+	return leap{from: c.first - 1, to: c.revision}
+}
+
 // present reports whether a server counts as being in the cluster.
 func present(s *Server) bool { return s != nil && !s.gone }
+
+// alike reports whether nobody is told anything when an id that was a is b.
+func alike(a, b *Server) bool {
+	return present(a) == present(b) && (!present(a) || a.equal(b))
+}
 
 func same(a, b *Server) bool {
 	if a == nil || b == nil {
@@ -36,6 +51,9 @@ func (c *change) stays() bool {
 // run is kept, so that a farewell is told as one even when another run came at
 // once.
 func (c *change) follow(next *Server, revision int64) {
+	if c.first == 0 && !alike(c.after, next) {
+		c.first = revision
+	}
 	c.after, c.revision = next, revision
 	switch {
 	case !present(c.before):

@@ -67,11 +67,47 @@ func (f *feed) begin(revision int64) {
 	f.spread(nil)
 }
 
-// leap tells the history that a listing at one revision follows another.
-func (f *feed) leap(from, to int64) {
+// leap tells the history that it does not say what was within l.
+func (f *feed) leap(l leap) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.history.leaps = append(f.history.leaps, leap{from: from, to: to})
+	f.history.leap(l)
+}
+
+// bridge tells the history that it may not say what was within l, where a listing
+// found no change: that is so unless the watch tells of one.
+func (f *feed) bridge(l leap) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.history.bridge(l)
+}
+
+// told says that the watch has told everything up to a revision.
+func (f *feed) told(revision int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.history.told(revision) {
+		f.spread(nil)
+	}
+}
+
+// untold says that there is no watch any more that tells what a listing may have left out.
+func (f *feed) untold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.history.pending == (leap{}) {
+		return
+	}
+	f.history.leap(f.history.pending)
+	f.history.pending = leap{}
+	f.spread(nil)
+}
+
+// waits reports whether the watch has to tell something.
+func (f *feed) waits() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.history.pending != leap{}
 }
 
 // publish makes next the current snapshot and has everybody hear the events,

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"time"
 )
 
 const (
@@ -14,13 +15,18 @@ const (
 	historySize = 8192
 	// historyBatch is how many are read at a time.
 	historyBatch = 128
+	// maxLeaps is how many leaps are remembered; with the oldest goes what was before it.
+	maxLeaps = 1024
+	// toldWithin is how long the watch may take to tell what a listing may have left out.
+	toldWithin = time.Second
 )
 
 // ErrHistoryGone is what Changes and Follow yield when they cannot tell
 // just what happened since the place asked for: it is too long ago, the consumer
-// fell behind by more than 8,192 events, etcd's revision went backwards, or this
-// process did not watch at the revision asked for and listed only later. Take a new
-// Snapshot and Follow from there.
+// fell behind by more than 8,192 events, etcd's revision went backwards, this
+// process did not watch at the revision asked for and listed only later, or it heard
+// at once of several changes of one server, of which some were after that revision
+// and some were not. Take a new Snapshot and Follow from there.
 var ErrHistoryGone = errors.New("the history of service discovery does not reach back that far")
 
 // history is the last events, in order. The feed's lock guards it.
@@ -34,17 +40,64 @@ type history struct {
 	start      uint64 // Seq of the last event before this generation
 	floor      int64  // the changes after this revision, and later ones, are all here
 	latest     int64  // revision of the youngest event of this generation
-	leaps      []leap // those above floor
+	leaps      []leap // those above floor, in order; none reaches into the next
+	// pending is where a listing found no change while the watch goes on, as far as
+	// that has not told yet whether something came and went.
+	pending leap
 }
 
-// leap is where the history goes from one revision to a later one by a listing:
-// when between them a change was, it does not say.
+// leap is where the history goes from one revision to a later one: by a listing,
+// or because a watch told of both at once. When between them a change was, it does
+// not say.
 type leap struct{ from, to int64 }
+
+// has reports whether a revision lies within the leap.
+func (l leap) has(revision int64) bool { return l.from < revision && revision < l.to }
+
+// empty reports whether no revision does.
+func (l leap) empty() bool { return l.to-l.from < 2 }
 
 // reset begins a generation whose view is of a revision.
 func (h *history) reset(revision int64) {
 	h.generation++
-	h.start, h.floor, h.latest, h.leaps = h.last, revision, 0, nil
+	h.start, h.floor, h.latest, h.leaps, h.pending = h.last, revision, 0, nil, leap{}
+}
+
+// leap adds one that ends where the last one does, or later.
+func (h *history) leap(l leap) {
+	if l.empty() {
+		return
+	}
+	for n := len(h.leaps); n > 0 && h.leaps[n-1].to > l.from; n-- {
+		l = leap{from: min(l.from, h.leaps[n-1].from), to: max(l.to, h.leaps[n-1].to)}
+		h.leaps = h.leaps[:n-1]
+	}
+	if h.leaps = append(h.leaps, l); len(h.leaps) > maxLeaps {
+		h.floor = max(h.floor, h.leaps[0].to)
+		h.leaps = h.leaps[1:]
+	}
+}
+
+// bridge adds one to what the watch has to tell.
+func (h *history) bridge(l leap) {
+	if h.pending != (leap{}) {
+		l.from = h.pending.from
+	}
+	if !l.empty() {
+		h.pending = l
+	}
+}
+
+// told takes off what the watch has told and reports whether that is news.
+func (h *history) told(revision int64) bool {
+	if revision <= h.pending.from {
+		return false
+	}
+	news := h.pending != leap{}
+	if h.pending.from = revision; h.pending.empty() {
+		h.pending = leap{}
+	}
+	return news
 }
 
 // add gives the event its place.
@@ -74,8 +127,8 @@ type cursor struct {
 
 // since is the place after which everything of a higher revision is.
 func (h *history) since(revision int64) (cursor, error) {
-	within := func(l leap) bool { return l.from < revision && revision < l.to }
-	if revision < h.floor || slices.ContainsFunc(h.leaps, within) {
+	within := func(l leap) bool { return l.has(revision) }
+	if revision < h.floor || within(h.pending) || slices.ContainsFunc(h.leaps, within) {
 		return cursor{}, ErrHistoryGone
 	}
 	oldest := max(h.start, h.last-uint64(len(h.ring))) + 1
@@ -207,9 +260,29 @@ func (f *feed) since(ctx context.Context, revision int64, sync func(context.Cont
 			return cursor{}, ErrHistoryGone
 		}
 	}
+	f.awaitTold(ctx, revision)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.history.since(revision)
+}
+
+// awaitTold returns when the watch has told what was at a revision, or takes too long.
+func (f *feed) awaitTold(ctx context.Context, revision int64) {
+	ctx, cancel := context.WithTimeout(ctx, toldWithin)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		pending, more := f.history.pending.has(revision), f.awaitMore()
+		f.mu.Unlock()
+		if !pending {
+			return
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (f *feed) changes(ctx context.Context, revision int64, sync func(context.Context) error) iter.Seq2[Event, error] {

@@ -111,16 +111,22 @@ func (v *view) ignores(serverType, id string) bool {
 
 // apply makes the updates, in order, with which the view is that of a revision,
 // and publishes at most one snapshot: what came and went again within them is
-// not a change.
+// not a change. Who asks for what was after a revision among them is told that
+// nobody knows, if it was before one change of an id and after another.
 func (v *view) apply(updates []update, revision int64) {
-	v.commit(v.settle(updates), revision)
+	verdicts := v.settle(updates)
+	for _, d := range verdicts {
+		v.leap(d.leap())
+	}
+	v.commit(v.news(verdicts), revision)
 }
 
 // replace makes the table what was listed at a revision, through the same code
-// as apply. Everything not listed is gone.
+// as apply. Everything not listed is gone. When nothing changed, something may
+// have come and gone all the same: that is for the watch to tell.
 func (v *view) replace(listed []update, revision int64) {
 	known := v.current.Load().revision
-	changes := v.settle(append(v.missing(listed), listed...))
+	changes := v.news(v.settle(append(v.missing(listed), listed...)))
 	for n := range changes {
 		changes[n].revision = revision // of some nobody can say when they were; this is when they are known
 		if !v.listed {
@@ -132,7 +138,9 @@ func (v *view) replace(listed []update, revision int64) {
 		v.listed = true
 		v.begin(revision)
 	case len(changes) > 0:
-		v.leap(known, revision)
+		v.leap(leap{from: known, to: revision})
+	default:
+		v.bridge(leap{from: known, to: revision})
 	}
 	v.commit(changes, revision)
 }
@@ -164,9 +172,9 @@ func (v *view) missing(listed []update) []update {
 	return missing
 }
 
-// settle makes the updates to the table and returns what they amount to, in the
-// order in which each id was last changed.
-func (v *view) settle(updates []update) []change {
+// settle makes the updates to the table and returns what became of each id, in
+// the order in which they were last changed.
+func (v *view) settle(updates []update) []*verdict {
 	current := v.current.Load()
 	final := make(map[string]*verdict, len(updates))
 	for n, u := range updates {
@@ -188,7 +196,11 @@ func (v *view) settle(updates []update) []change {
 			d.place = n
 		}
 	}
-	verdicts := slices.SortedFunc(maps.Values(final), func(a, b *verdict) int { return cmp.Compare(a.place, b.place) })
+	return slices.SortedFunc(maps.Values(final), func(a, b *verdict) int { return cmp.Compare(a.place, b.place) })
+}
+
+// news is what the verdicts amount to.
+func (v *view) news(verdicts []*verdict) []change {
 	var changes []change
 	for _, d := range verdicts {
 		changes = v.appendNews(changes, d.change)

@@ -18,6 +18,8 @@ const (
 	lastRelistPause  = 500 * time.Millisecond
 	// settledAfter is how long a watch lasts that nothing is wrong with.
 	settledAfter = time.Second
+	// askTimeout bounds asking a watch how far it is; while it reconnects it does not hear.
+	askTimeout = 100 * time.Millisecond
 )
 
 // follower keeps the view equal to etcd. Its run is the only goroutine that
@@ -172,6 +174,8 @@ const (
 func (f *follower) follow(ctx context.Context) ending {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	f.view.untold() // this watch begins after it
+	defer f.view.untold()
 	from, to := f.params.Folder.followed()
 	events := f.store.watcher.Watch(clientv3.WithRequireLeader(watching), from,
 		clientv3.WithRange(to), clientv3.WithRev(f.revision.Load()+1))
@@ -195,7 +199,7 @@ func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-c
 		}
 		f.apply(resp)
 	case req := <-f.syncs:
-		end, err := f.compare(req.ctx)
+		end, err := f.compareBeside(ctx, req.ctx)
 		req.done <- err
 		if req.ctx.Err() != nil && err != nil {
 			return endNot // it was the caller who had no time
@@ -203,13 +207,13 @@ func (f *follower) turn(ctx context.Context, events clientv3.WatchChan, tick <-c
 		return end
 	case reason := <-f.doubts:
 		f.params.Metrics.Relisted(reason)
-		end, err := f.compare(ctx)
+		end, err := f.compareBeside(ctx, ctx)
 		if err == nil {
 			f.caughtUp()
 		}
 		return end
 	case <-tick:
-		end, _ := f.compare(ctx)
+		end, _ := f.compareBeside(ctx, ctx)
 		return end
 	case <-f.view.hints.wake:
 		f.view.heed()
@@ -232,12 +236,14 @@ func watchEnd(resp clientv3.WatchResponse, ok bool) ending {
 }
 
 // apply makes one watch response one snapshot. What a listing knew already is
-// left out, so that the view never goes back.
+// left out, so that the view never goes back; the history then does not say when
+// it was.
 func (f *follower) apply(resp clientv3.WatchResponse) {
 	revision := f.revision.Load()
 	updates := make([]update, 0, len(resp.Events))
 	for _, ev := range resp.Events {
-		if ev.Kv.ModRevision <= revision {
+		if at := ev.Kv.ModRevision; at <= revision {
+			f.view.leap(leap{from: at - 1, to: revision})
 			continue
 		}
 		u, ok := f.store.entries.remove(ev.Kv)
@@ -252,9 +258,37 @@ func (f *follower) apply(resp clientv3.WatchResponse) {
 		f.revision.Store(max(revision, resp.Events[n-1].Kv.ModRevision))
 	}
 	f.view.apply(updates, f.revision.Load())
+	f.view.told(toldUpTo(resp))
 	if len(updates) > 0 {
 		f.checkOwn()
 	}
+}
+
+// toldUpTo is the revision up to which a watch has told everything with a
+// response; 0 when that does not say. The header of one with events does not count:
+// more of them may come.
+func toldUpTo(resp clientv3.WatchResponse) int64 {
+	if n := len(resp.Events); n > 0 {
+		return resp.Events[n-1].Kv.ModRevision
+	}
+	if resp.IsProgressNotify() {
+		return resp.Header.GetRevision()
+	}
+	return 0
+}
+
+// compareBeside is compare, within the time of who wants it, while the watch goes
+// on. That is asked how far it is, for a listing does not show what came and went
+// before it. The answer comes as a response without events; without one the next
+// event will do, or the next listing.
+func (f *follower) compareBeside(ctx, wanted context.Context) (ending, error) {
+	end, err := f.compare(wanted)
+	if err == nil && end == endNot && f.view.waits() {
+		asking, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), askTimeout) // the context of its stream
+		defer cancel()
+		_ = f.store.watcher.RequestProgress(asking)
+	}
+	return end, err
 }
 
 // compare lists, accepts what is listed, and says what that means for the watch.

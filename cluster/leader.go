@@ -55,6 +55,7 @@ func (l leadership) updates(serverType string) []update {
 func (v *view) lead(u update, verdicts map[string]*verdict, place int) {
 	l := v.leaders[u.serverType]
 	l.serverType = u.serverType
+	before := l.leader()
 	if u.leading.wanted {
 		l.wanted, l.asked = u.leading.claim, u.leading.revision
 	} else {
@@ -65,7 +66,15 @@ func (v *view) lead(u update, verdicts map[string]*verdict, place int) {
 		delete(v.leaders, u.serverType)
 		l = leadership{serverType: u.serverType}
 	}
-	verdicts[leaderKey(u.serverType)] = &verdict{change: change{leads: &l, revision: u.revision}, place: place}
+	d := verdicts[leaderKey(u.serverType)]
+	if d == nil {
+		d = new(verdict)
+		verdicts[leaderKey(u.serverType)] = d
+	}
+	d.leads, d.revision, d.place = &l, u.revision, place
+	if d.first == 0 && l.leader() != before {
+		d.first = u.revision
+	}
 }
 
 // heir is the server that should lead a type; nil when none can.
