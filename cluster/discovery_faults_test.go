@@ -435,15 +435,14 @@ func TestE14_IDOfALiveServer(t *testing.T) {
 	t.Parallel()
 	endpoint := startEtcd(t).EtcdEndpoints()[0]
 	operator := rawClient(t, endpoint)
-	first := newEtcd(t, etcdParams(backend("self"), endpoint))
-	register(t, first)
-	before := keyOf(t, operator, first.Self())
+	spawn(t, childParams{ID: "self", Endpoint: endpoint, TTL: 5 * time.Second})
+	before := keyOf(t, operator, backend("self"))
 	second := newEtcd(t, etcdParams(backend("self"), endpoint))
 	err := second.Register(testContext(t))
 	require.ErrorIs(t, err, ErrIDTaken)
 	require.ErrorContains(t, err, "servers/room/self")
 	require.NoError(t, second.Shutdown(testContext(t)))
-	require.Equal(t, before.Kvs[0], keyOf(t, operator, first.Self()).Kvs[0], "untouched")
+	require.Equal(t, before.Kvs[0], keyOf(t, operator, backend("self")).Kvs[0], "untouched")
 }
 
 func TestE14_RestartAfterACrash(t *testing.T) {
@@ -452,16 +451,17 @@ func TestE14_RestartAfterACrash(t *testing.T) {
 	heard := new(recorder)
 	watcher := newEtcd(t, etcdParams(nil, endpoint))
 	watcher.AddListener(heard)
-	first := newEtcd(t, etcdParams(backend("self"), endpoint))
-	register(t, first)
+	self := childParams{ID: "self", Endpoint: endpoint, TTL: 5 * time.Second}
+	first := spawn(t, self)
+	require.NotContains(t, first.said, "another live process")
 	eventually(t, sees(watcher, "self"), "registered")
 	old, _ := watcher.Server("self")
-	crash(t, first)
-	second := newEtcd(t, etcdParams(backend("self"), endpoint))
-	register(t, second) // waits out the rest of the lease
+	first.kill(t)
+	second := spawn(t, self) // waits out the rest of the lease
+	require.Contains(t, second.said, "previous or another live process", "and says so")
 	eventually(t, heard.hears("add self", "remove self suspect", "add self"), "leave, then join")
 	restarted, _ := watcher.Server("self")
-	require.Equal(t, second.Self().Nonce, restarted.Nonce)
+	require.NotEqual(t, old.Nonce, restarted.Nonce)
 	require.Greater(t, restarted.Epoch, old.Epoch)
 }
 
