@@ -7,10 +7,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/internal/childtest"
@@ -28,7 +28,10 @@ type childParams struct {
 }
 
 // child is a registered server in a process of its own.
-type child struct{ cmd *exec.Cmd }
+type child struct {
+	cmd  *exec.Cmd
+	said string // its log, from Warn up, until it was registered
+}
 
 // spawn starts a child and waits until it is registered. It is killed when the
 // test ends.
@@ -37,10 +40,15 @@ func spawn(t testing.TB, p childParams) *child {
 	params, err := json.Marshal(p)
 	require.NoError(t, err)
 	cmd, out := childtest.Start(t, childEnv+"="+string(params))
-	line, err := out.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "registered", strings.TrimSpace(line))
-	return &child{cmd}
+	c := &child{cmd: cmd}
+	for {
+		line, err := out.ReadString('\n')
+		require.NoError(t, err, "%s%s", c.said, line)
+		if line == "registered\n" {
+			return c
+		}
+		c.said += line
+	}
 }
 
 // kill ends the child with SIGKILL: it cannot say a word.
@@ -70,7 +78,7 @@ func registeredChild(params string) (*EtcdDiscovery, error) {
 		return nil, err
 	}
 	e := etcdParams(backend(p.ID), p.Endpoint)
-	e.TTL = p.TTL
+	e.TTL, e.Log = p.TTL, childLog()
 	d, err := NewEtcdDiscovery(e)
 	if err != nil {
 		return nil, err
@@ -81,4 +89,12 @@ func registeredChild(params string) (*EtcdDiscovery, error) {
 		return nil, err
 	}
 	return d, d.Register(ctx)
+}
+
+// childLog tells the parent what is wrong.
+func childLog() logrus.FieldLogger {
+	log := logrus.New()
+	log.SetOutput(os.Stdout)
+	log.SetLevel(logrus.WarnLevel)
+	return log
 }

@@ -20,6 +20,8 @@ const (
 	// CEREUSTEST_CHURN is any other time. Before and after it take some seconds more.
 	shortStorm = 22 * time.Second
 	longStorm  = 10 * time.Minute
+	// everything happens in a storm of this length.
+	everything = 2 * time.Minute
 	// slowly is more than what comes back after the last fault should take.
 	slowly = 6 * time.Second
 )
@@ -49,9 +51,30 @@ func TestChurn_TheViewsTellEtcdsHistory(t *testing.T) { //nolint:paralleltest //
 	faults := s.check(rand.New(rand.NewPCG(seed, 0)))
 	t.Logf("checked in %v", time.Since(began).Round(time.Millisecond))
 	s.summarize(t)
+	for _, kind := range surely(length) {
+		if s.acts[kind] == 0 {
+			t.Errorf("CEREUSTEST_SEED=%d: %s: it never happened, in %v", seed, kind, length)
+		}
+	}
 	for _, fault := range faults {
 		t.Errorf("CEREUSTEST_SEED=%d: %s", seed, fault)
 	}
+}
+
+// surely is what happens in a storm of a length, whatever the dice say: what is left
+// out next to never. What failed does not count.
+func surely(length time.Duration) []string {
+	if length < shortStorm {
+		return nil
+	}
+	kinds := []string{"edit", "register", "resume", "proxy flaps", "etcd restarts", "compactions"}
+	if length < everything {
+		return kinds
+	}
+	return append(kinds,
+		"crash", "restart", "pause", "deregister", "sync", "proxy refuses", "proxy ends", "proxy freezes", "proxy freezes all", "proxy delays",
+		"lease revoked", "key deleted", "same value put", "edited by operator", "leader set", "leader unset", "leader key deleted",
+		"pitaya server put", "pitaya server deleted", "garbage put", "nonce changed")
 }
 
 func stormSeed(t testing.TB) uint64 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -17,7 +18,14 @@ import (
 
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also the program itself, for tests that look at its process.
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		beProgram()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestARequestGoesThroughTheConnectorToARoom(t *testing.T) { //nolint:paralleltest // it sets the environment
 	infra, err := embedded.Start(t.Context())
