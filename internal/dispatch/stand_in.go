@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,6 +15,12 @@ import (
 
 // errNoFrontend is what the reference says when a session's frontend is unknown.
 var errNoFrontend = errs.New(errs.CodeInternal, "can't find any server with the provided ID")
+
+// How long, and how often, is looked for a frontend that nobody has heard of.
+const (
+	newcomerTime  = 500 * time.Millisecond
+	newcomerPause = 5 * time.Millisecond
+)
 
 // standIn makes the session of a forwarded message: what it does travels back
 // to the frontend that holds the player.
@@ -36,11 +43,11 @@ type backend struct {
 var _ session.Entity = (*backend)(nil)
 
 // Push sends v to the client behind the session.
-func (b *backend) Push(_ context.Context, route string, v any) error {
+func (b *backend) Push(ctx context.Context, route string, v any) error {
 	if b.s.UID() == "" {
 		return errs.ErrNotBound
 	}
-	frontend, err := b.frontend()
+	frontend, err := b.frontend(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,7 +70,7 @@ func (b *backend) Bind(ctx context.Context, s *session.Session, uid string) erro
 
 // Save sends what changed: a frontend of ours merges it, a Pitaya one takes the whole.
 func (b *backend) Save(ctx context.Context, s *session.Session, changes, all []byte) error {
-	frontend, err := b.frontend()
+	frontend, err := b.frontend(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func (b *backend) Kick(ctx context.Context, s *session.Session, reason string) e
 	if s.UID() == "" {
 		return errs.ErrNotBound
 	}
-	frontend, err := b.frontend()
+	frontend, err := b.frontend(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,20 +102,28 @@ func (b *backend) Kick(ctx context.Context, s *session.Session, reason string) e
 // Close does nothing: a stand-in has no connection.
 func (b *backend) Close(string) {}
 
-func (b *backend) frontend() (*cluster.Server, error) {
+// frontend is the server that holds the player. It registers before it lets players
+// in, but this server may hear of it after their first messages.
+func (b *backend) frontend(ctx context.Context) (*cluster.Server, error) {
 	if b.d.discovery == nil {
 		return nil, errNoFrontend
 	}
-	server, ok := b.d.discovery.Server(b.s.Frontend())
-	if !ok {
-		return nil, errNoFrontend
+	ctx, cancel := context.WithTimeout(ctx, newcomerTime)
+	defer cancel()
+	for {
+		server, ok := b.d.discovery.Server(b.s.Frontend())
+		switch {
+		case ok:
+			return server, nil
+		case !wait(ctx, newcomerPause):
+			return nil, errNoFrontend
+		}
 	}
-	return server, nil
 }
 
 // ask calls a sys remote of the session's frontend.
 func (b *backend) ask(ctx context.Context, route string, arg proto.Message) error {
-	frontend, err := b.frontend()
+	frontend, err := b.frontend(ctx)
 	if err != nil {
 		return err
 	}
