@@ -87,6 +87,26 @@ func TestN04_MalformedRequests(t *testing.T) {
 	require.Equal(t, "game.echo", errs.From(err).Metadata["route"])
 }
 
+// TestAFrontendThatNobodyKnowsYet lets players in before all have heard of it.
+func TestAFrontendThatNobodyKnowsYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withGame()
+	front, room := w.start("front-1", "front"), w.start("room-1", "room")
+	front.sees(room)
+	failed := make(chan error, 1)
+	go func() {
+		req := forwarded("room.game.bind", 0)
+		req.FrontendID = "front-2"
+		_, err := front.ask(room, patience, req)
+		failed <- err
+	}()
+	w.start("front-2", "front")
+	err := <-failed
+	require.Error(t, err, "it has no such session")
+	require.NotContains(t, err.Error(), errNoFrontend.Error())
+}
+
 func TestMailboxSequence(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

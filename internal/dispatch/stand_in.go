@@ -18,7 +18,7 @@ var errNoFrontend = errs.New(errs.CodeInternal, "can't find any server with the 
 
 // How long, and how often, is looked for a frontend that nobody has heard of.
 const (
-	newcomerTime  = 500 * time.Millisecond
+	newcomerTime  = time.Second
 	newcomerPause = 5 * time.Millisecond
 )
 
