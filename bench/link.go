@@ -53,7 +53,7 @@ func dial(ctx context.Context, t target, source *net.TCPAddr) (*link, error) {
 	case overTLS:
 		l.Conn, err = (&tls.Dialer{NetDialer: &d, Config: unverified()}).DialContext(ctx, "tcp", t.Address)
 	default:
-		l.Conn, err = d.DialContext(ctx, "tcp", t.Address)
+		l.Conn, err = dialTCP(t.Address, source)
 	}
 	if err != nil || t.Transport == bareEcho {
 		return l, err
@@ -63,6 +63,16 @@ func dial(ctx context.Context, t target, source *net.TCPAddr) (*link, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// dialTCP connects on loopback, where nothing is to be waited for: a dialer with a
+// context starts a goroutine for each connection, to wait for its end.
+func dialTCP(address string, source *net.TCPAddr) (net.Conn, error) {
+	to, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return net.DialTCP("tcp", source, to)
 }
 
 func appendPlain(dst, packet []byte) []byte { return append(dst, packet...) }

@@ -120,7 +120,7 @@ func NewBindings(p BindingsParams) *Bindings {
 		params: p, log: orDiscard(p.Log), group: lifecycle.NewGroup(context.Background()), wake: make(chan struct{}, 1),
 		held: make(map[string]*binding), orphans: make(map[tenure]orphan), untold: make(map[string]*news),
 	}
-	b.records = etcdBatch{group: b.group, kv: func() (clientv3.KV, error) { return p.Discovery.kv() }}
+	b.records = etcdBatch{group: b.group, kv: p.Discovery.whole}
 	if p.Self.Frontend {
 		p.Discovery.onGap(b.Compare)
 	}
@@ -369,6 +369,12 @@ func (b *Bindings) forgetLocked(uid string, e *binding) {
 	if err == nil {
 		b.sweepLocked()
 	}
+}
+
+// key is where the record of a user is in all of etcd: for each transaction a
+// client with a prefix copies it, which costs a login a twentieth.
+func (b *Bindings) key(uid string) string {
+	return b.params.Discovery.params.Prefix + bindingKey(b.params.Self.Type, uid)
 }
 
 func (b *Bindings) record(e *binding) *Binding {

@@ -23,7 +23,7 @@ var (
 // earlier one gets errLost when what it finds is of a later login. After another
 // error the record may have been written nevertheless.
 func (b *Bindings) fence(uid string, e *binding) error {
-	key := bindingKey(b.params.Self.Type, uid)
+	key := b.key(uid)
 	lease, errLease := b.params.Discovery.lease()
 	f := fencing{b: b, uid: uid, e: e, lease: lease, record: b.record(e)}
 	seen := e.rev

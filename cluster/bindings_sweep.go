@@ -78,7 +78,7 @@ func (b *Bindings) sweepSome(done chan<- struct{}) (n int) {
 // deleteOrphan deletes a record if it is still the one that is meant. It does
 // not wait.
 func (b *Bindings) deleteOrphan(who tenure, o orphan, done chan<- struct{}) {
-	key := bindingKey(b.params.Self.Type, who.uid)
+	key := b.key(who.uid)
 	var op []clientv3.Op
 	if o.value != "" {
 		op = deleteIf(key, clientv3.Compare(clientv3.Value(key), "=", o.value), nil)

@@ -18,6 +18,15 @@ func (d *EtcdDiscovery) kv() (clientv3.KV, error) {
 	return run.store.kv, nil
 }
 
+// whole is all of etcd: its keys have the prefix.
+func (d *EtcdDiscovery) whole() (clientv3.KV, error) {
+	run := d.link.Load()
+	if run == nil {
+		return nil, ErrNotRunning
+	}
+	return run.store.client.KV, nil
+}
+
 // lease is what further keys of this server can stand on now.
 func (d *EtcdDiscovery) lease() (clientv3.LeaseID, error) {
 	run := d.link.Load()
