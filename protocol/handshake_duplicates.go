@@ -1,10 +1,10 @@
 package protocol
 
 import (
-	"encoding/json"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/cereus-game/cereus/internal/jsontext"
 )
 
 // jsonKey is a key of one of the objects in a text.
@@ -35,8 +35,8 @@ func checkDuplicates(b []byte) error {
 		case '}', ']':
 			open = open[:len(open)-1]
 		case '"':
-			end := stringEnd(text, at)
-			if isKey(text[end:]) && !open[len(open)-1].see(seen, unquoted(text[at:end])) {
+			end := jsontext.StringEnd(text, at)
+			if isKey(text[end:]) && !open[len(open)-1].see(seen, jsontext.Unquoted(text[at:end])) {
 				return ErrDuplicateKey
 			}
 			at = end - 1
@@ -45,27 +45,8 @@ func checkDuplicates(b []byte) error {
 	return nil
 }
 
-// stringEnd is where the string ends that begins at a place in text.
-func stringEnd(text string, at int) int {
-	for at++; text[at] != '"'; at++ {
-		if text[at] == '\\' {
-			at++
-		}
-	}
-	return at + 1
-}
-
 // isKey reports whether the string before rest is a key.
 func isKey(rest string) bool { return strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), ":") }
-
-// unquoted is what encoding/json reads from a string.
-func unquoted(quoted string) (s string) {
-	if plain := quoted[1 : len(quoted)-1]; !strings.ContainsRune(plain, '\\') && utf8.ValidString(plain) {
-		return plain
-	}
-	_ = json.Unmarshal([]byte(quoted), &s) // is valid
-	return s
-}
 
 // see notes a key and reports whether it is new.
 func (f *jsonFrame) see(seen map[jsonKey]struct{}, name string) bool {

@@ -3,10 +3,10 @@ package dispatch
 import (
 	"encoding/json"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cereus-game/cereus/constants"
 	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/internal/jsontext"
 )
 
 // skimmed are the well-known values as they came, as JSON; "" if they did not.
@@ -22,7 +22,7 @@ func skim(object string) (metadata, error) {
 		var key, value string
 		key, rest = cutValue(rest)
 		value, rest = cutValue(skipMark(rest, ':'))
-		if !s.set(unquoted(key), value) && m.others == nil {
+		if !s.set(jsontext.Unquoted(key), value) && m.others == nil {
 			m.others = &others{object: object}
 		}
 		rest = skipMark(rest, ',')
@@ -54,7 +54,7 @@ func (s *skimmed) set(key, value string) bool {
 func wellKnown(key string) bool { return new(skimmed).set(key, "") }
 
 func (s *skimmed) finish(m *metadata) error {
-	m.requestID = unquoted(s.requestID) // a wrong type counts as missing (wire.md 9.3)
+	m.requestID = jsontext.Unquoted(s.requestID) // a wrong type counts as missing (wire.md 9.3)
 	m.startTime = s.startTime
 	m.hops = hopsOf(s.hops)
 	if s.timeout == "" {
@@ -67,21 +67,8 @@ func (s *skimmed) finish(m *metadata) error {
 		}
 	}
 	var err error
-	m.timeout, err = timeoutOf([]byte(unquoted(s.timeout)))
+	m.timeout, err = timeoutOf([]byte(jsontext.Unquoted(s.timeout)))
 	return err
-}
-
-// unquoted is the text of a JSON string, "" of anything else.
-func unquoted(value string) string {
-	if value == "" || value[0] != '"' {
-		return ""
-	}
-	if strings.IndexByte(value, '\\') < 0 && utf8.ValidString(value) {
-		return value[1 : len(value)-1]
-	}
-	var text string
-	_ = json.Unmarshal([]byte(value), &text) // it is a valid string
-	return text
 }
 
 // skipMark steps over a colon, or a comma if there is one, and the space around it.
@@ -102,7 +89,7 @@ func cutValue(in string) (value, rest string) {
 	for i := 0; i < len(in); i++ {
 		switch in[i] {
 		case '"':
-			i = endOfString(in, i)
+			i = jsontext.StringEnd(in, i) - 1
 		case '{', '[':
 			depth++
 		case '}', ']', ',', ':', ' ', '\t', '\r', '\n':
@@ -115,14 +102,4 @@ func cutValue(in string) (value, rest string) {
 		}
 	}
 	return in, ""
-}
-
-// endOfString is where the closing quote is of the string that begins at.
-func endOfString(in string, at int) int {
-	for at++; at < len(in) && in[at] != '"'; at++ {
-		if in[at] == '\\' {
-			at++
-		}
-	}
-	return at
 }

@@ -31,6 +31,7 @@ func house() map[string]floor {
 		"internal/lifecycle":   facts,
 		"internal/ratelimit":   facts,
 		"internal/loopback":    facts,
+		"internal/jsontext":    facts,
 		"internal/faultproxy":  facts,
 		"internal/browsertest": facts,
 		"internal/childtest":   facts,
