@@ -40,6 +40,20 @@ func (n *node) countProbes() *probed {
 // are heard of.
 func loyal(s *cluster.Server) { s.Caps = append(s.Caps, constants.CapLoad) }
 
+// frontAndRoom are a world of two, in a bubble of synctest, and the probes that the
+// front sends.
+func frontAndRoom(t *testing.T, adapt func(*cluster.Server)) (w *world, front, room *node, probes *probed) {
+	t.Helper()
+	w = newWorld(t)
+	w.adapt = adapt
+	w.withGame()
+	front = w.start("front-1", "front")
+	probes = front.countProbes()
+	room = w.start("room-1", "room")
+	synctest.Wait()
+	return w, front, room, probes
+}
+
 // missed finds nobody at o.
 func (n *node) missed(t *testing.T, o *node) {
 	t.Helper()
@@ -56,12 +70,7 @@ func TestN07_AServerIsBackOnNATS(t *testing.T) {
 		t.Run(away.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.adapt = loyal
-				w.withGame()
-				front := w.start("front-1", "front")
-				room := w.start("room-1", "room")
-				synctest.Wait()
+				_, front, room, _ := frontAndRoom(t, loyal)
 				room.transport.Disconnect()
 				front.missed(t, room)
 				require.True(t, wait(t.Context(), away))
@@ -91,13 +100,7 @@ func TestN01_ACrashedServerThatIsStillListed(t *testing.T) {
 
 func crashedAndListed(t *testing.T, adapt func(*cluster.Server)) {
 	const ttl = time.Minute
-	w := newWorld(t)
-	w.adapt = adapt
-	w.withGame()
-	front := w.start("front-1", "front")
-	probes := front.countProbes()
-	room := w.start("room-1", "room")
-	synctest.Wait()
+	w, front, room, probes := frontAndRoom(t, adapt)
 	quiet := front.d.group.Running()
 	room.transport.Disconnect()
 	const every = 37 * time.Millisecond // never with a probe: what is under way then is given up
@@ -118,11 +121,7 @@ func crashedAndListed(t *testing.T, adapt func(*cluster.Server)) {
 func TestN01_ACrashedServerThatNobodyCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.withGame()
-		front := w.start("front-1", "front")
-		room := w.start("room-1", "room")
-		synctest.Wait()
+		_, front, room, _ := frontAndRoom(t, nil)
 		room.transport.Disconnect()
 		front.missed(t, room)
 		for range 2000 {
@@ -136,13 +135,7 @@ func TestN01_ACrashedServerThatNobodyCalls(t *testing.T) {
 func TestN01_ASuccessorIsNotTheServerThatWasMissed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.adapt = loyal
-		w.withGame()
-		front := w.start("front-1", "front")
-		probes := front.countProbes()
-		room := w.start("room-1", "room")
-		synctest.Wait()
+		w, front, room, probes := frontAndRoom(t, loyal)
 		quiet := front.d.group.Running()
 		room.transport.Disconnect()
 		front.missed(t, room)
@@ -159,13 +152,7 @@ func TestN01_ASuccessorIsNotTheServerThatWasMissed(t *testing.T) {
 func TestN21_AHungServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.adapt = loyal
-		w.withGame()
-		front := w.start("front-1", "front")
-		probes := front.countProbes()
-		room := w.start("room-1", "room")
-		synctest.Wait()
+		w, front, room, probes := frontAndRoom(t, loyal)
 		w.hang(room)
 		front.timesOut(t, room)
 		room.transport.Disconnect()

@@ -101,37 +101,30 @@ func (d *Dispatcher) pushEach(frontendType string, push *clusterpb.Push, uids []
 }
 
 // shared are those of a that b has as well.
-func shared(a, b []string) []string {
-	if len(a) == 0 || len(b) == 0 {
+func shared(a, b []string) []string { return minus(a, minus(a, b)) }
+
+func union(a, b []string) []string {
+	if len(a) == 0 {
+		return b
+	}
+	return append(slices.Clip(a), minus(b, a)...)
+}
+
+// minus are those of a that b does not have.
+func minus(a, b []string) (rest []string) {
+	if len(a) == 0 {
 		return nil
 	}
 	known := make(map[string]struct{}, len(b))
 	for _, uid := range b {
 		known[uid] = struct{}{}
 	}
-	var both []string
 	for _, uid := range a {
-		if _, ok := known[uid]; ok {
-			both = append(both, uid)
-		}
-	}
-	return both
-}
-
-func union(a, b []string) []string {
-	if len(a) == 0 {
-		return b
-	}
-	known := make(map[string]struct{}, len(a))
-	for _, uid := range a {
-		known[uid] = struct{}{}
-	}
-	for _, uid := range b {
 		if _, ok := known[uid]; !ok {
-			a = append(a[:len(a):len(a)], uid)
+			rest = append(rest, uid)
 		}
 	}
-	return a
+	return rest
 }
 
 func (d *Dispatcher) pushLists(frontendType string, push *clusterpb.Push, uids []string) ([]string, error) {

@@ -12,10 +12,17 @@ import (
 // waitsParked waits until the player's first message waits for a place.
 func (p *player) waitsParked(t *testing.T) {
 	t.Helper()
+	p.rests(t, func() bool { return p.inbox.parked })
+}
+
+// rests waits until nothing is served, for a reason that is looked at with the
+// inbox's lock held.
+func (p *player) rests(t *testing.T, why func() bool) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		p.inbox.mu.Lock()
 		defer p.inbox.mu.Unlock()
-		return p.inbox.parked && !p.inbox.running
+		return why() && !p.inbox.running
 	}, patience, tick)
 }
 
@@ -28,11 +35,7 @@ func (p *player) waitingMessages() int {
 // waitsForReading waits until nothing is served before the player has read.
 func (p *player) waitsForReading(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		p.inbox.mu.Lock()
-		defer p.inbox.mu.Unlock()
-		return p.inbox.unread && !p.inbox.running
-	}, patience, tick)
+	p.rests(t, func() bool { return p.inbox.unread })
 }
 
 func (p *player) reads() {
