@@ -185,8 +185,9 @@ func (g *healthGate) round(ctx context.Context) error {
 			continue
 		}
 		g.group.Go("discovery.check", func(context.Context) {
-			defer g.busy[n].Store(false)
-			results <- check.run(ctx)
+			err := check.run(ctx)
+			g.busy[n].Store(false) // first: the result may let the next round begin
+			results <- err
 		})
 	}
 	var faults []error

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/internal/lifecycle"
 )
 
 // switchable is a check that fails with what fault holds.
@@ -76,6 +79,16 @@ func TestHealth_FewFailuresAreNone(t *testing.T) {
 	eventually(t, func() bool { return runs.Load() > 100 }, "checked often")
 	require.True(t, d.Registered())
 	require.Equal(t, before, d.Servers()[0].Epoch, "it never left")
+}
+
+func TestHealth_ACheckThatReturnedIsNotStillRunning(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	check, _ := switchable()
+	g := newHealthGate(Health{Checks: []HealthCheck{check}}.withDefaults(), logrus.New(), lifecycle.NewGroup(ctx))
+	for range 10_000 {
+		require.NoError(t, g.round(ctx))
+	}
 }
 
 func TestHealth_ChecksThatMisbehave(t *testing.T) {
