@@ -123,10 +123,10 @@ func (a *Agent) Close(reason string) {
 	if !a.ended.CompareAndSwap(false, true) {
 		return
 	}
+	defer a.out.closeWith(reason) // the reader waits for it, also when a hook of the log panics
 	a.host.wheel.remove(a)
 	a.host.Metrics.ConnectionClosed(reason)
 	a.logEnd(reason)
-	a.out.closeWith(reason)
 }
 
 // closeAfterWrites ends the session as soon as its queue is written.

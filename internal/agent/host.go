@@ -171,7 +171,7 @@ func (h *Host) Serve(conn *acceptor.Conn) {
 	reason := protocol.ReasonInternal // unless the reader returns
 	defer func() {
 		a.end(reason)
-		a.out.awaitLast()
+		a.out.awaitClosed()
 	}()
 	reason = a.read()
 }

@@ -49,7 +49,8 @@ type writeQueue struct {
 	closed   bool
 	reason   string        // with closed
 	told     string        // what a kick said
-	idle     chan struct{} // non-nil: somebody waits until nobody writes
+	over     bool          // closeWith was called
+	idle     chan struct{} // non-nil: the reader waits until nobody writes, or for over
 }
 
 func (q *writeQueue) init(a *Agent) { q.a = a }
@@ -329,13 +330,18 @@ func (q *writeQueue) dropLocked() {
 // to be closed after its last frame is closed now.
 func (q *writeQueue) idleLocked() {
 	q.writing = false
-	if q.idle != nil {
-		close(q.idle)
-		q.idle = nil
-	}
 	if q.closed {
 		q.dropLocked()
 		_ = q.a.conn.Close(statusOf(q.reason, q.told)) // never waits
+	}
+	q.wakeLocked()
+}
+
+// wakeLocked has the reader, if it waits, look again.
+func (q *writeQueue) wakeLocked() {
+	if q.idle != nil {
+		close(q.idle)
+		q.idle = nil
 	}
 }
 
@@ -354,18 +360,11 @@ func (q *writeQueue) linger(told string) {
 // within the write deadline. It reports false when the connection is closed.
 func (q *writeQueue) finish() bool {
 	q.mu.Lock()
-	q.finished = true
-	var idle chan struct{}
-	if q.writing {
-		idle = make(chan struct{})
-		q.idle = idle
-	}
-	q.mu.Unlock()
-	if idle != nil {
-		<-idle
-	}
-	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.finished = true
+	for q.writing {
+		q.awaitLocked()
+	}
 	return !q.closed
 }
 
@@ -376,18 +375,24 @@ func (q *writeQueue) closedFor() (string, bool) {
 	return q.reason, q.closed
 }
 
-// awaitLast waits for the frames that linger, within the write deadline: the
-// acceptor closes a connection as soon as its reader returns.
-func (q *writeQueue) awaitLast() {
+// awaitClosed waits for closeWith, which somebody else may be about to call, and
+// for the frames that linger, within the write deadline: the acceptor closes a
+// connection as soon as its reader returns, and says nothing.
+func (q *writeQueue) awaitClosed() {
 	q.mu.Lock()
-	if !q.lingers || !q.writing {
-		q.mu.Unlock()
-		return
+	defer q.mu.Unlock()
+	for !q.over || q.lingers && q.writing {
+		q.awaitLocked()
 	}
+}
+
+// awaitLocked waits, unlocked, until it is woken. Only the reader does.
+func (q *writeQueue) awaitLocked() {
 	idle := make(chan struct{})
 	q.idle = idle
 	q.mu.Unlock()
 	<-idle
+	q.mu.Lock()
 }
 
 // closeWith closes the connection, now or after the frames that linger.
@@ -397,12 +402,13 @@ func (q *writeQueue) closeWith(reason string) {
 	if !q.closed && saysGoodbye(reason) {
 		q.lingers = true
 	}
-	q.closed, q.reason = true, reason
+	q.closed, q.reason, q.over = true, reason, true
 	if q.lingers && q.writing {
 		return // the writer closes it
 	}
 	q.dropLocked()
 	_ = q.a.conn.Close(statusOf(reason, q.told))
+	q.wakeLocked()
 }
 
 // putBuffer gives a buffer back, unless it grew too large.
