@@ -43,10 +43,6 @@ type Call struct {
 	UID       string // of the session; "" when it is unbound
 	Build     string // the client's build number, from its handshake; "" when it is not known
 	Payload   []byte // the encoded argument; must not be changed
-	// Exclude reports the servers that must not be chosen, because the call has
-	// just failed there; nil excludes none. Pick has removed them before a custom
-	// Func is asked, and the policies of this package honour it by themselves.
-	Exclude func(id string) bool
 
 	meetings *meetings // of the Router that asks
 }
@@ -71,19 +67,6 @@ type Func func(ctx context.Context, c Call, servers []*cluster.Server) (*cluster
 // but is old: with more than about a tenth of the weight of own calls it makes
 // all callers run after the server that was idle a second ago.
 type LoadFunc func(s *cluster.Server) float64
-
-// excludes reports whether the server must not be chosen.
-func (c *Call) excludes(s *cluster.Server) bool { return c.Exclude != nil && c.Exclude(s.ID) }
-
-// offered reports whether there is a server in list that may be chosen.
-func (c *Call) offered(list []*cluster.Server) bool {
-	for _, s := range list {
-		if !c.excludes(s) {
-			return true
-		}
-	}
-	return false
-}
 
 // ofSession reports whether the call is made for a client's session.
 func (c *Call) ofSession() bool { return c.Frontend != "" || c.SessionID != 0 }

@@ -47,7 +47,7 @@ func (c *canary) choose(ctx context.Context, call Call, servers []*cluster.Serve
 	if c.takes(&call) {
 		side = sides.with
 	}
-	if !call.offered(side) {
+	if len(side) == 0 {
 		side = servers
 	}
 	return c.next(ctx, call, side)

@@ -31,35 +31,35 @@ type leastLoaded struct {
 	load   LoadFunc
 }
 
-func (l *leastLoaded) choose(_ context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
+func (l *leastLoaded) choose(_ context.Context, _ Call, servers []*cluster.Server) (*cluster.Server, error) {
 	if len(servers) == 0 {
 		return nil, errs.ErrNoServer
 	}
 	w := l.wheels.of(servers)
-	first := w.draw(servers, &c)
-	if first == nil {
-		return nil, errs.ErrNoServer
-	}
-	second := w.drawOther(servers, &c, first)
+	first := w.draw(servers)
+	second := w.drawOther(servers, first)
 	if second != first && l.load.perShare(second) < l.load.perShare(first) {
 		return second, nil
 	}
 	return first, nil
 }
 
+// attempts is how often drawOther draws before it goes through the servers one by one.
+const attempts = 8
+
 // drawOther draws one that is not first, if there is one.
-func (w *wheel) drawOther(list []*cluster.Server, c *Call, first *cluster.Server) *cluster.Server {
+func (w *wheel) drawOther(list []*cluster.Server, first *cluster.Server) *cluster.Server {
 	if len(list) == 1 {
 		return first
 	}
 	for range attempts {
-		if s := w.draw(list, c); s != first {
+		if s := w.draw(list); s != first {
 			return s
 		}
 	}
 	start := rand.IntN(len(list)) // first has nearly all the weight: any other will do
 	for i := range list {
-		if s := list[(start+i)%len(list)]; s != first && !c.excludes(s) {
+		if s := list[(start+i)%len(list)]; s != first {
 			return s
 		}
 	}

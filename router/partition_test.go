@@ -45,16 +45,14 @@ func TestByVersion(t *testing.T) {
 	t.Parallel()
 	f := router.ByVersion(router.VersionParams{}, nil)
 	list := with("version", "1", "2", "1", "", "2")
-	of := func(build string, excluded ...string) router.Call {
-		return router.Call{ServerType: "room", Build: build, Exclude: excluding(excluded...)}
-	}
+	of := func(build string) router.Call { return router.Call{ServerType: "room", Build: build} }
 	require.Equal(t, set("room-00", "room-02"), seen(t, f, of("1"), list))
 	require.Equal(t, set("room-01", "room-04"), seen(t, f, of("2"), list))
 	require.Equal(t, set("room-03"), seen(t, f, of("3"), list), "none of that version")
 	require.Equal(t, set("room-03"), seen(t, f, of(""), list), "not known")
-	require.Equal(t, set("room-00"), seen(t, f, of("1", "room-02"), list))
-	require.Equal(t, set("room-03"), seen(t, f, of("1", "room-00", "room-02"), list))
-	require.Equal(t, set("room-01", "room-04"), seen(t, f, of("1", "room-00", "room-02", "room-03"), list))
+	require.Equal(t, set("room-00"), seen(t, f, of("1"), without(list, "room-02")))
+	require.Equal(t, set("room-03"), seen(t, f, of("1"), without(list, "room-00", "room-02")))
+	require.Equal(t, set("room-01", "room-04"), seen(t, f, of("1"), without(list, "room-00", "room-02", "room-03")))
 	require.Len(t, seen(t, f, of("3"), with("version", "1", "2", "1")), 3, "all, when nobody says nothing")
 	require.Len(t, seen(t, f, of("1"), servers(3)), 3)
 
@@ -127,9 +125,7 @@ func TestCanaryFallsBack(t *testing.T) {
 	for i := range 50 {
 		require.Len(t, seen(t, f, player(i), servers(2)), 2)
 		require.Len(t, seen(t, f, player(i), with("track", "canary", "canary")), 2)
-		c := player(i)
-		c.Exclude = excluding("room-00")
-		require.Equal(t, set("room-01"), seen(t, f, c, with("track", "canary", "")))
+		require.Equal(t, set("room-01"), seen(t, f, player(i), without(with("track", "canary", ""), "room-00")))
 	}
 }
 
@@ -156,11 +152,8 @@ func TestZone(t *testing.T) {
 	spilled := seen(t, f, call(), list)
 	require.True(t, spilled["room-02"] && spilled["room-01"] && !spilled["room-00"], spilled)
 
-	c := call()
-	c.Exclude = excluding("room-00", "room-02")
-	require.Equal(t, far, seen(t, f, c, list), "calls failed at all that are near")
-	c.Exclude = excluding("room-01", "room-03", "room-04", "room-02")
-	require.Equal(t, set("room-00"), seen(t, f, c, list), "busy, and the only one")
+	require.Equal(t, far, seen(t, f, call(), without(list, "room-00", "room-02")), "calls failed at all that are near")
+	require.Equal(t, set("room-00"), seen(t, f, call(), without(list, "room-01", "room-03", "room-04", "room-02")), "busy, and the only one")
 
 	calm := router.Zone(router.ZoneParams{Metadata: "zone", Zone: "b"}, nil)
 	require.Equal(t, set("room-01"), seen(t, calm, call(), list))

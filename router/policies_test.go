@@ -20,13 +20,6 @@ func idle(*cluster.Server) float64   { return 0 }
 func everBusy(*cluster.Server) bool  { return true }
 func bounded() router.Bound          { return router.Bound{Factor: 1.25, Load: idle} }
 func marked(n int) []*cluster.Server { return mark(servers(n)) }
-func ids(list []*cluster.Server) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = s.ID
-	}
-	return out
-}
 
 // mark gives every other server a zone and a version.
 func mark(list []*cluster.Server) []*cluster.Server {
@@ -93,7 +86,7 @@ func TestPoliciesAreEven(t *testing.T) {
 					require.NoError(t, err)
 					counts[s.ID]++
 				}
-				t.Logf("chi-squared %.2f of at most %.2f", fits(t, counts, list, nil), quantiles[n-1])
+				t.Logf("chi-squared %.2f of at most %.2f", fits(t, counts, list), quantiles[n-1])
 			})
 		}
 	}
@@ -115,61 +108,29 @@ func TestPoliciesHonourWeights(t *testing.T) {
 				require.NoError(t, err)
 				counts[s.ID]++
 			}
-			fits(t, counts, list, nil)
+			fits(t, counts, list)
 		})
 	}
 }
 
-// TestPoliciesHonourExclude: asked directly, where no Router has taken the
-// excluded out.
-func TestPoliciesHonourExclude(t *testing.T) {
+// TestPoliciesChooseOfWhatIsOffered: whatever they remember of longer lists.
+func TestPoliciesChooseOfWhatIsOffered(t *testing.T) {
 	t.Parallel()
 	for _, p := range policies() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			f, list := p.make(), marked(10)
-			for left := range 10 {
-				gone := slices.Delete(ids(list), left, left+1)
+			for left := range list {
 				for i := range 20 {
-					c := player(i)
-					c.Exclude = excluding(gone...)
-					s, err := f(t.Context(), c, list)
+					_, err := f(t.Context(), player(i), list)
+					require.NoError(t, err)
+					s, err := f(t.Context(), player(i), []*cluster.Server{list[left]})
 					require.NoError(t, err)
 					require.Same(t, list[left], s)
 				}
 			}
-			c := player(1)
-			c.Exclude = func(string) bool { return true }
-			_, err := f(t.Context(), c, list)
+			_, err := f(t.Context(), player(1), nil)
 			require.ErrorIs(t, err, errs.ErrNoServer)
-			_, err = f(t.Context(), c, nil)
-			require.ErrorIs(t, err, errs.ErrNoServer)
-			_, err = f(t.Context(), player(1), nil)
-			require.ErrorIs(t, err, errs.ErrNoServer)
-		})
-	}
-}
-
-// TestPoliciesSpreadWhatIsExcluded: those beside an excluded server get no more
-// of its calls than others.
-func TestPoliciesSpreadWhatIsExcluded(t *testing.T) {
-	t.Parallel()
-	for _, p := range policies() {
-		if !p.even || p.name == "sticky" { // a session is not asked about twice
-			continue
-		}
-		t.Run(p.name, func(t *testing.T) {
-			t.Parallel()
-			f, list, counts := p.make(), servers(5), map[string]int{}
-			excluded := excluding("room-02")
-			for i := range 40_000 {
-				c := player(i)
-				c.Exclude = excluded
-				s, err := f(t.Context(), c, list)
-				require.NoError(t, err)
-				counts[s.ID]++
-			}
-			fits(t, counts, list, excluded)
 		})
 	}
 }
@@ -271,9 +232,6 @@ func TestDefaultsDoNotAllocate(t *testing.T) {
 	c.Key = "arena"
 	byKey := func() { _, _ = r.PickByKey(t.Context(), c, list) }
 	random := func() { _, _ = r.Pick(t.Context(), c, list) }
-	require.Zero(t, testing.AllocsPerRun(100, byKey))
-	require.Zero(t, testing.AllocsPerRun(100, random))
-	c.Exclude = excluding("room-03")
 	require.Zero(t, testing.AllocsPerRun(100, byKey))
 	require.Zero(t, testing.AllocsPerRun(100, random))
 }

@@ -17,14 +17,11 @@ func Random() Func { return sparing((&random{newPerList(newWheel)}).choose) }
 
 type random struct{ wheels *perList[*wheel] }
 
-func (r *random) choose(_ context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
+func (r *random) choose(_ context.Context, _ Call, servers []*cluster.Server) (*cluster.Server, error) {
 	if len(servers) == 0 {
 		return nil, errs.ErrNoServer
 	}
-	if s := r.wheels.of(servers).draw(servers, &c); s != nil {
-		return s, nil
-	}
-	return nil, errs.ErrNoServer
+	return r.wheels.of(servers).draw(servers), nil
 }
 
 // orRandom is the policy that another hands on to.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cereus-game/cereus/cluster"
-	"github.com/cereus-game/cereus/errs"
 )
 
 // Rendezvous keeps what has the same key on the same server, and all servers of
@@ -42,11 +41,7 @@ func (r *rendezvous) choose(ctx context.Context, c Call, servers []*cluster.Serv
 		return r.random(ctx, c, servers)
 	}
 	ranks := r.rankings.of(servers)
-	s := ranks.first(key, &c, r.bound.limits(servers, ranks))
-	if s == nil {
-		return nil, errs.ErrNoServer
-	}
-	return s, nil
+	return ranks.first(key, r.bound.limits(servers, ranks)), nil
 }
 
 // ranking is what the ranks of one list are made of, by place in the list.
@@ -68,14 +63,14 @@ func newRanking(list []*cluster.Server) *ranking {
 	return r
 }
 
-// first is the first by rank of the key that is neither excluded nor over its
-// limit; one that is over, when all are; nil when all are excluded.
+// first is the first by rank of the key that is not over its limit; one that is
+// over, when all are.
 //
 // The rank is an exponentially distributed number, drawn by the hash of server
 // and key, divided by the share: the lowest of them falls to each server with
 // the probability of its share. As -log(1-x) is at least x, most servers are
 // seen to be worse than the best so far without a logarithm.
-func (r *ranking) first(key uint64, c *Call, l limits) *cluster.Server {
+func (r *ranking) first(key uint64, l limits) *cluster.Server {
 	var chosen *cluster.Server
 	best := math.Inf(1)
 	for i, h := range r.hashes {
@@ -84,12 +79,12 @@ func (r *ranking) first(key uint64, c *Call, l limits) *cluster.Server {
 			continue
 		}
 		rank := -math.Log1p(-x) / r.shares[i]
-		if rank < best && !c.excludes(r.list[i]) && !l.over(i) {
+		if rank < best && !l.over(i) {
 			best, chosen = rank, r.list[i]
 		}
 	}
 	if chosen == nil && l.ranking != nil {
-		return r.first(key, c, l.relaxed())
+		return r.first(key, l.relaxed())
 	}
 	return chosen
 }

@@ -54,18 +54,9 @@ func (t *turns) next() int {
 	return t.wheel.at((t.start + n*t.step) % t.wheel.total)
 }
 
-func (r *roundRobin) choose(_ context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
+func (r *roundRobin) choose(_ context.Context, _ Call, servers []*cluster.Server) (*cluster.Server, error) {
 	if len(servers) == 0 {
 		return nil, errs.ErrNoServer
 	}
-	t := r.turns.of(servers)
-	for range attempts { // who is excluded loses the turn, so that nobody gets it in addition
-		if s := servers[t.next()]; !c.excludes(s) {
-			return s, nil
-		}
-	}
-	if s := sample(servers, &c); s != nil {
-		return s, nil
-	}
-	return nil, errs.ErrNoServer
+	return servers[r.turns.of(servers).next()], nil
 }

@@ -63,5 +63,5 @@ func TestRoundRobinStartsAnywhere(t *testing.T) {
 		require.NoError(t, err)
 		counts[s.ID]++
 	}
-	fits(t, counts, list, nil)
+	fits(t, counts, list)
 }

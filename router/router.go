@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -83,8 +84,8 @@ func (r *Router) BoundKeys(b Bound) { r.byKey.Store(newRendezvous(b)) }
 // a frontend calls it for every session of its own.
 func (r *Router) Forget(frontend string, sessionID int64) { r.meetings.forget(frontend, sessionID) }
 
-// Pick chooses one of servers for the call. Without any that is not excluded
-// the error is [errs.ErrNoServer]. A Func that panics gives
+// Pick chooses one of servers for the call. Without any the error is
+// [errs.ErrNoServer]. A Func that panics gives
 // [errs.CodeInternal]; one that returns no server, or a server that is none of
 // servers, gives [errs.CodeUnavailable]: a list holds all that may get the
 // call, and what is not in it is going away or has just failed. The result is
@@ -92,8 +93,7 @@ func (r *Router) Forget(frontend string, sessionID int64) { r.meetings.forget(fr
 //
 // servers must not be changed afterwards; discovery's lists never are. Pick
 // allocates nothing, and costs the same for any number of servers, as long as it
-// is given the same slices again, the Func does no more than that, and nothing
-// is excluded.
+// is given the same slices again and the Func does no more than that.
 func (r *Router) Pick(ctx context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
 	set := r.funcs.Load()
 	f, ok := set.of[funcKey{c.ServerType, c.Kind}]
@@ -115,12 +115,11 @@ func (r *Router) PickByKey(ctx context.Context, c Call, servers []*cluster.Serve
 
 // ask has f choose, and looks at what it chose.
 func (r *Router) ask(ctx context.Context, f Func, c Call, servers []*cluster.Server) (*cluster.Server, error) {
-	offered := without(servers, &c)
-	if len(offered) == 0 {
+	if len(servers) == 0 {
 		return nil, errs.ErrNoServer
 	}
 	c.meetings = r.meetings
-	chosen, err := call(ctx, f, c, offered)
+	chosen, err := call(ctx, f, c, servers)
 	switch {
 	case err != nil:
 		return nil, err
@@ -128,9 +127,19 @@ func (r *Router) ask(ctx context.Context, f Func, c Call, servers []*cluster.Ser
 		return nil, errs.New(errs.CodeUnavailable, "the router of the server type returned no server").
 			With("type", c.ServerType)
 	}
-	if s, ok := r.members.of(servers)[chosen.ID]; ok && !c.excludes(s) {
+	if s, ok := r.members.of(servers)[chosen.ID]; ok {
 		return s, nil
 	}
 	return nil, errs.New(errs.CodeUnavailable, "the router of the server type returned a server that is not available").
 		With("type", c.ServerType).With("server", chosen.ID)
+}
+
+// call asks f, and turns its panic into an error.
+func call(ctx context.Context, f Func, c Call, servers []*cluster.Server) (s *cluster.Server, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s, err = nil, errs.New(errs.CodeInternal, fmt.Sprint(v))
+		}
+	}()
+	return f(ctx, c, servers)
 }

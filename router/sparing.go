@@ -32,11 +32,10 @@ func notBusy(list []*cluster.Server) []*cluster.Server {
 }
 
 func (s *spared) choose(ctx context.Context, c Call, servers []*cluster.Server) (*cluster.Server, error) {
-	if len(servers) == 0 {
-		return s.next(ctx, c, servers)
-	}
-	if free := s.known.of(servers); c.offered(free) {
-		return s.next(ctx, c, free)
+	if len(servers) > 0 {
+		if free := s.known.of(servers); len(free) > 0 {
+			return s.next(ctx, c, free)
+		}
 	}
 	return s.next(ctx, c, servers)
 }

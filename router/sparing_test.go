@@ -26,13 +26,11 @@ func busy(list []*cluster.Server, places ...int) []*cluster.Server {
 }
 
 // met are the ids that are chosen for 200 players whom nobody has met.
-func met(t *testing.T, f router.Func, list []*cluster.Server, excluded ...string) map[string]bool {
+func met(t *testing.T, f router.Func, list []*cluster.Server) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
 	for range 200 {
-		c := player(rand.Int())
-		c.Exclude = excluding(excluded...)
-		s, err := f(t.Context(), c, list)
+		s, err := f(t.Context(), player(rand.Int()), list)
 		require.NoError(t, err)
 		out[s.ID] = true
 	}
@@ -63,7 +61,7 @@ func unbound() map[string]router.Func {
 // anonymous asks for calls that are made for nobody.
 func anonymous(f router.Func) router.Func {
 	return func(ctx context.Context, c router.Call, list []*cluster.Server) (*cluster.Server, error) {
-		return f(ctx, router.Call{ServerType: c.ServerType, Kind: c.Kind, Exclude: c.Exclude}, list)
+		return f(ctx, router.Call{ServerType: c.ServerType, Kind: c.Kind}, list)
 	}
 }
 
@@ -79,9 +77,9 @@ func TestBusyServersAreSpared(t *testing.T) {
 			require.Len(t, met(t, f, busy(list, 0, 1, 2, 3)), 4, "better a busy one than none")
 			require.Len(t, met(t, f, list), 4)
 
-			require.Equal(t, set("room-03"), met(t, f, busy(list, 1, 2), "room-00"))
-			require.Equal(t, set("room-01", "room-02"), met(t, f, busy(list, 1, 2), "room-00", "room-03"), "calls failed at the others")
-			require.Equal(t, set("room-02"), met(t, f, busy(list, 1, 2), "room-00", "room-01", "room-03"))
+			require.Equal(t, set("room-03"), met(t, f, without(busy(list, 1, 2), "room-00")))
+			require.Equal(t, set("room-01", "room-02"), met(t, f, without(busy(list, 1, 2), "room-00", "room-03")), "calls failed at the others")
+			require.Equal(t, set("room-02"), met(t, f, without(busy(list, 1, 2), "room-00", "room-01", "room-03")))
 		})
 	}
 }
@@ -99,7 +97,7 @@ func TestBusyServersLeaveTheWeights(t *testing.T) {
 				require.NoError(t, err)
 				counts[s.ID]++
 			}
-			fits(t, counts, list, excluding("room-01", "room-04"))
+			fits(t, counts, without(list, "room-01", "room-04"))
 		})
 	}
 }

@@ -90,7 +90,7 @@ func (s *sticky) choose(ctx context.Context, c Call, servers []*cluster.Server) 
 	return s.meet(m, &c, byID, present), nil
 }
 
-// met is the server that the session met, if that may be chosen, and where that
+// met is the server that the session met, if that is still there, and where that
 // is written.
 func (s *sticky) met(m *meeting, c *Call, byID map[string]*cluster.Server) (*cluster.Server, *place, *places) {
 	all := m.places.Load()
@@ -98,7 +98,7 @@ func (s *sticky) met(m *meeting, c *Call, byID map[string]*cluster.Server) (*clu
 	if p == nil {
 		return nil, nil, all
 	}
-	if known, ok := byID[p.id]; ok && known.Nonce == p.nonce && !c.excludes(known) {
+	if known, ok := byID[p.id]; ok && known.Nonce == p.nonce {
 		return known, p, all
 	}
 	return nil, p, all

@@ -57,10 +57,10 @@ func (v *versions) choose(ctx context.Context, c Call, servers []*cluster.Server
 		return nil, errs.ErrNoServer
 	}
 	by := v.known.of(servers)
-	if same := by[v.client(c)]; c.offered(same) {
+	if same := by[v.client(c)]; len(same) > 0 {
 		return v.next(ctx, c, same)
 	}
-	if unmarked := by[""]; c.offered(unmarked) {
+	if unmarked := by[""]; len(unmarked) > 0 {
 		return v.next(ctx, c, unmarked)
 	}
 	return v.next(ctx, c, servers)

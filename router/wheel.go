@@ -6,10 +6,6 @@ import (
 	"github.com/cereus-game/cereus/cluster"
 )
 
-// attempts is how often a random choice is repeated that must not be, before
-// the servers are gone through one by one.
-const attempts = 8
-
 // wheel lays a list of servers out on the numbers below total, each on as many
 // of them as its share of the work.
 type wheel struct {
@@ -66,30 +62,7 @@ func (w *wheel) at(n uint64) int {
 	return i
 }
 
-// draw chooses at random, in proportion to the shares, among those of the list
-// that are not excluded; nil when all are.
-func (w *wheel) draw(list []*cluster.Server, c *Call) *cluster.Server {
-	for range attempts {
-		if s := list[w.at(rand.Uint64N(w.total))]; !c.excludes(s) {
-			return s
-		}
-	}
-	return sample(list, c)
-}
-
-// sample does what draw does in one pass: each server takes the place of the
-// chosen one with the probability of its part of all shares so far.
-func sample(list []*cluster.Server, c *Call) *cluster.Server {
-	var chosen *cluster.Server
-	total := 0
-	for _, s := range list {
-		if c.excludes(s) {
-			continue
-		}
-		total += s.Share()
-		if rand.IntN(total) < s.Share() {
-			chosen = s
-		}
-	}
-	return chosen
+// draw chooses one of the list at random, in proportion to the shares.
+func (w *wheel) draw(list []*cluster.Server) *cluster.Server {
+	return list[w.at(rand.Uint64N(w.total))]
 }

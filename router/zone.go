@@ -36,11 +36,11 @@ func (z *zone) choose(ctx context.Context, c Call, servers []*cluster.Server) (*
 		return nil, errs.ErrNoServer
 	}
 	near := z.known.of(servers)
-	if !c.offered(near.with) {
+	if len(near.with) == 0 {
 		return z.next(ctx, c, servers)
 	}
 	chosen, err := z.next(ctx, c, near.with)
-	if err != nil || !z.isBusy(chosen) || !c.offered(near.without) {
+	if err != nil || !z.isBusy(chosen) || len(near.without) == 0 {
 		return chosen, err
 	}
 	if far, err := z.next(ctx, c, near.without); err == nil && far != nil && !z.isBusy(far) {
