@@ -251,6 +251,31 @@ func TestAFrontendThatIsGoneTakesItsSessions(t *testing.T) {
 	w.converges()
 }
 
+// What a frontend that comes back tells is told after the end of what was before,
+// however long the listener takes for that.
+func TestAFrontendThatComesBackIsToldAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	w.enters("ann")
+	w.enters("bob")
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.hears(2)
+	w.slow.Store(int64(time.Second))
+	w.cut.Store(true)
+	w.watch.RemoveServer(cluster.Event{Server: w.server})
+	w.hears(3) // the listener is at the first end
+	w.cut.Store(false)
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.hears(6)
+	told, _ := w.history()
+	for n, kind := range []session.EventKind{
+		session.EventBound, session.EventBound, session.EventClosed, session.EventClosed, session.EventBound, session.EventBound,
+	} {
+		require.Equal(t, kind, told[n].Kind, "event %d", n)
+	}
+}
+
 // Who lost its registration is followed on, also when nobody is there.
 func TestAnEmptyFrontendWithoutRegistrationIsFollowed(t *testing.T) {
 	t.Parallel()
