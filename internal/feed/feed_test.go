@@ -116,10 +116,12 @@ func (w *wire) subscribe(_ *cluster.Server, hear func(*clusterpb.SessionEvents))
 }
 
 func (w *wire) ask(_ context.Context, _ *cluster.Server, ask *clusterpb.SessionsAsk) (*clusterpb.SessionsTold, error) {
-	if w.cut.Load() {
+	cut := w.cut.Load()
+	told, err := w.feed.Answer(ask)
+	if cut || w.cut.Load() { // an answer that may know what was after the cut is lost, too
 		return nil, errs.ErrUnavailable
 	}
-	return w.feed.Answer(ask)
+	return told, err
 }
 
 func (w *wire) hears(n int) {
