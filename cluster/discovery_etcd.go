@@ -85,7 +85,7 @@ func (d *EtcdDiscovery) begin(store *etcdStore, first listing) {
 		elect := run.own.arrived
 		run.own.arrived = func() { elect(); d.passed() }
 	}
-	run.follower.accept(first)
+	run.follower.accept(first, 0)
 	run.follower.connected.Store(true)
 	d.view.start(run.group)
 	run.group.Go("discovery.view", run.follower.run)
@@ -269,7 +269,7 @@ func (d *EtcdDiscovery) LastSync() time.Time {
 // the view was not compared with it yet. The last view stays in use meanwhile.
 func (d *EtcdDiscovery) Stale() bool {
 	run := d.link.Load()
-	return run == nil || run.follower.stale.Load()
+	return run == nil || run.follower.stale()
 }
 
 // Registered reports whether this server's key is in etcd under a lease that has

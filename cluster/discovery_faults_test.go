@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +89,36 @@ func TestE01_WatchCutAndCompacted(t *testing.T) {
 	require.Positive(t, count.of("relisted"))
 	put(t, operator, backend("later"))
 	eventually(t, sees(d, "later", "new", "stays"), "the watch goes on")
+}
+
+// A listing that etcd answered before it went says nothing of the time after.
+func TestE01_ListedJustBeforeEtcdWent(t *testing.T) {
+	t.Parallel()
+	endpoint := startEtcd(t).EtcdEndpoints()[0]
+	proxy := faultproxy.New(t, endpoint)
+	put(t, rawClient(t, endpoint), backend("a"))
+	var slow atomic.Bool
+	listed, goOn := make(chan struct{}), make(chan struct{})
+	p := etcdParams(nil, proxy.Addr())
+	p.Filter = func(*Server) bool {
+		if slow.CompareAndSwap(true, false) {
+			close(listed)
+			<-goOn
+		}
+		return true
+	}
+	d := newEtcd(t, p)
+	slow.Store(true)
+	synced := make(chan error, 1)
+	go func() { synced <- d.SyncServers(testContext(t)) }()
+	<-listed
+	away(t, proxy)
+	eventually(t, func() bool { return d.Stale() && !d.IsConnected() }, "marked stale")
+	close(goOn)
+	require.NoError(t, <-synced)
+	require.True(t, d.Stale(), "it is away all the same")
+	require.NoError(t, proxy.Accept())
+	eventually(t, func() bool { return !d.Stale() && d.IsConnected() }, "not stale")
 }
 
 // promised is within what a server is to know of etcd's return, or of a change

@@ -20,6 +20,15 @@ func startGroup(t testing.TB) *embedded.Cluster {
 	return c
 }
 
+// leaderOfEtcd is the node that leads the group, which on a busy machine elects
+// another at any time and has none meanwhile.
+func leaderOfEtcd(t testing.TB, etcd *embedded.Cluster) int {
+	t.Helper()
+	node := -1
+	eventually(t, func() bool { node = etcd.EtcdLeader(); return node >= 0 }, "etcd has a leader")
+	return node
+}
+
 // The servers are no members of the group: they take part through whichever node
 // lives.
 func TestE21_LeaderOfEtcdKilled(t *testing.T) {
@@ -41,8 +50,7 @@ func TestE21_LeaderOfEtcdKilled(t *testing.T) {
 	leads(t, "a", watcher, a, b)
 	watcher.AddListener(heard)
 	for round := range 2 {
-		killed := etcd.EtcdLeader()
-		require.NotEqual(t, -1, killed)
+		killed := leaderOfEtcd(t, etcd)
 		require.NoError(t, etcd.StopEtcdNode(testContext(t), killed))
 		down := time.Now()
 		weight := round + 1
@@ -84,7 +92,7 @@ func TestE21_RestartWhileTheLeaderOfEtcdChanges(t *testing.T) {
 	registered := make(chan error, 1)
 	go func() { registered <- second.Register(testContext(t)) }()
 	eventually(t, func() bool { return second.link.Load().own.wanted.Load() }, "it waits")
-	killed := etcd.EtcdLeader()
+	killed := leaderOfEtcd(t, etcd)
 	require.NoError(t, etcd.StopEtcdNode(testContext(t), killed))
 	require.NoError(t, <-registered)
 	require.NoError(t, etcd.RestartEtcdNode(testContext(t), killed))

@@ -95,12 +95,10 @@ func TestDiscoveryShowsARenewedCertificate(t *testing.T) {
 // startTLSEtcd is a real etcd that speaks TLS only and asks for certificates.
 func startTLSEtcd(t testing.TB, a *authority) string {
 	t.Helper()
-	port, err := loopback.FreePort()
-	require.NoError(t, err)
 	cert, key := a.issue("etcd", 3, "127.0.0.1", "etcd.test")
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.LogLevel = t.TempDir(), "fatal"
-	client := url.URL{Scheme: "https", Host: loopback.Address(port)}
+	client := url.URL{Scheme: "https", Host: loopback.Address(0)}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{{Scheme: "http", Host: "127.0.0.1:1"}}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
@@ -116,7 +114,7 @@ func startTLSEtcd(t testing.TB, a *authority) string {
 		server.Stop()
 		e.Close()
 	})
-	return client.Host
+	return e.Clients[0].Addr().String()
 }
 
 func TestDiscoveryOverTLS(t *testing.T) {

@@ -40,7 +40,8 @@ type follower struct {
 
 	revision  atomic.Int64 // the view is etcd at this revision
 	lastSync  atomic.Int64 // Unix nanoseconds
-	stale     atomic.Bool
+	lapsed    atomic.Int64 // how often the view may have fallen behind
+	mended    atomic.Int64 // how many of these were before the last listing was asked for
 	connected atomic.Bool
 }
 
@@ -114,9 +115,15 @@ func (f *follower) wrote(known, revision int64) {
 	}
 }
 
-// accept makes the view what was listed. When the revision went backwards, a
-// watch from the old one would never hear of anything again.
-func (f *follower) accept(l listing) ending {
+// stale reports whether the view may have fallen behind since it was compared.
+func (f *follower) stale() bool {
+	mended := f.mended.Load() // first, as it comes later: no lapse is taken for mended
+	return mended < f.lapsed.Load()
+}
+
+// accept makes the view what was listed, which mends so many lapses. When the
+// revision went backwards, a watch from the old one would never hear of anything again.
+func (f *follower) accept(l listing, lapsed int64) ending {
 	end := endNot
 	if l.revision < f.revision.Load() {
 		end = endBackwards
@@ -124,7 +131,7 @@ func (f *follower) accept(l listing) ending {
 	f.revision.Store(l.revision)
 	f.view.replace(l.updates, l.revision)
 	f.lastSync.Store(time.Now().UnixNano())
-	f.stale.Store(false)
+	f.mended.Store(lapsed)
 	f.checkOwn()
 	return end
 }
@@ -146,7 +153,7 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		if end := f.follow(ctx); end != endBackwards && ctx.Err() == nil {
-			f.stale.Store(true)
+			f.lapsed.Add(1)
 			f.relist(ctx, string(end))
 		}
 		if time.Since(began) > settledAfter {
@@ -295,11 +302,12 @@ func (f *follower) compareBeside(ctx, wanted context.Context) (ending, error) {
 func (f *follower) compare(ctx context.Context) (ending, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
+	lapsed := f.lapsed.Load() // before asking: the answer does not know what is after it
 	l, err := f.store.entries.list(ctx, f.store.kv)
 	if err != nil {
 		return endFailed, err
 	}
-	return f.accept(l), nil
+	return f.accept(l, lapsed), nil
 }
 
 // relist compares until it succeeds or ctx ends.
@@ -352,7 +360,7 @@ func (f *follower) watchConnection(ctx context.Context) {
 		case ready:
 			f.doubt("reconnected")
 		case before:
-			f.stale.Store(true)
+			f.lapsed.Add(1)
 			f.params.Log.Warn("the connection to etcd is lost, the last view of the servers stays")
 		}
 	}

@@ -29,9 +29,10 @@ type follower struct {
 	in     chan *clusterpb.SessionEvents
 	wake   chan struct{} // gone changed
 
-	// w.mu guards these two.
+	// w.mu guards these three.
 	gone bool // discovery does not have the server
 	left bool // and it said goodbye, or runs anew
+	over bool // its sessions are being ended: who comes back is followed anew, after that
 
 	// The rest is of run's goroutine.
 	next  uint64           // number of the next event to tell
@@ -141,12 +142,13 @@ func (f *follower) follow(ctx context.Context) {
 
 // finished ends the sessions of a frontend that is gone.
 func (f *follower) finished(ctx context.Context) bool {
-	if !f.w.drop(f) {
+	if !f.w.giveUp(f) {
 		return false
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.known)) {
 		f.tell(ctx, session.Event{Kind: session.EventClosed, Session: id, UID: f.known[id], Reason: session.ReasonGone})
 	}
+	f.w.forget(f) // only now, so that who comes back meanwhile waits for the rest
 	return true
 }
 

@@ -59,7 +59,7 @@ func (w *Watch) AddServer(e cluster.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.followers[s.ID]
-	if before != nil && before.server.Nonce == s.Nonce {
+	if before != nil && before.server.Nonce == s.Nonce && !before.over {
 		before.left = false
 		before.setGone(false) // it was away from etcd, and its sessions were not
 		return
@@ -80,17 +80,21 @@ func (w *Watch) RemoveServer(e cluster.Event) {
 	}
 }
 
-// drop forgets f. It reports false when its frontend came back.
-func (w *Watch) drop(f *follower) bool {
+// giveUp has f follow its frontend no longer. It reports false when that came back.
+func (w *Watch) giveUp(f *follower) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !f.gone {
-		return false
-	}
+	f.over = f.gone
+	return f.over
+}
+
+// forget is of an f that told its last.
+func (w *Watch) forget(f *follower) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.followers[f.server.ID] == f {
 		delete(w.followers, f.server.ID)
 	}
-	return true
 }
 
 // Name says what the module is.
