@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -20,7 +21,17 @@ const (
 	firstPort = 15000
 	lastPort  = 32000
 	draws     = 200
+	stride    = 7919 // prime, and so goes through all ports
 )
+
+// A process draws no port twice before it has drawn all: whose server is away
+// for a while does not find another one of the same process on its port.
+var (
+	start = rand.IntN(lastPort - firstPort)
+	drawn atomic.Int64
+)
+
+func draw() int { return firstPort + (start+int(drawn.Add(1))*stride)%(lastPort-firstPort) }
 
 // FreePort returns a port that nobody listened on a moment ago. Whoever binds
 // it must be ready to find it taken after all (see InUse) and to ask again.
@@ -37,7 +48,7 @@ func FreePort() (int, error) {
 func Listen() (net.Listener, error) {
 	var config net.ListenConfig
 	for range draws {
-		l, err := config.Listen(context.Background(), "tcp", Address(firstPort+rand.IntN(lastPort-firstPort)))
+		l, err := config.Listen(context.Background(), "tcp", Address(draw()))
 		if err == nil {
 			return l, nil
 		}

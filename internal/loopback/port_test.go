@@ -20,6 +20,17 @@ func TestFreePortCanBeListenedOn(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 }
 
+func TestNoPortIsDrawnTwice(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	for range 10_000 { // others draw, too
+		port, err := loopback.FreePort()
+		require.NoError(t, err)
+		require.False(t, seen[port])
+		seen[port] = true
+	}
+}
+
 func TestListenersDoNotShareAPort(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
