@@ -40,6 +40,8 @@ func (d *Dispatcher) frontends(serverType string) mix {
 // drain, too, and those that lost their registration, which may be dead or may not.
 // It reports false when there may be others, because discovery is behind.
 func (d *Dispatcher) holders(serverType string) (servers []*cluster.Server, all bool) {
+	behind, ok := d.discovery.(interface{ Stale() bool })
+	all = !ok || !behind.Stale() // asked first: a list is renewed, but never goes back
 	for _, s := range d.discovery.Servers() {
 		if s.Type == serverType {
 			servers = append(servers, s)
@@ -48,6 +50,5 @@ func (d *Dispatcher) holders(serverType string) (servers []*cluster.Server, all 
 	if d.leaders != nil {
 		servers = append(servers, d.leaders.Snapshot().Suspects(serverType)...)
 	}
-	behind, ok := d.discovery.(interface{ Stale() bool })
-	return servers, !ok || !behind.Stale()
+	return servers, all
 }
