@@ -93,3 +93,37 @@ func TestClosedAfterAMove(t *testing.T) {
 	require.ErrorIs(t, err, errOldLinkBad)
 	require.True(t, late.nc.IsClosed())
 }
+
+// lostAndConnected is an RPCMetrics that remembers what the connection was told of, in order.
+type lostAndConnected chan RPCEvent
+
+func (c lostAndConnected) CountRPC(e RPCEvent) { c <- e }
+
+// slowWatcher needs long to fail what waits for an answer.
+type slowWatcher struct{ done chan struct{} }
+
+func (w slowWatcher) connectionLost(uint64)  { <-w.done }
+func (w slowWatcher) outstanding(uint64) int { return 0 }
+
+// What counts breaks and connections, and concludes from the last of them how it
+// is now, hears of each in its turn, however long those need who are told of a
+// break, and though a message may tell of a connection before nats.go does.
+func TestBreaksAndConnectionsAreCountedInTurn(t *testing.T) {
+	t.Parallel()
+	url, events, slow := startNATS(t).NATSURL(), make(lostAndConnected, 10), slowWatcher{make(chan struct{})}
+	transport, peer := natsTransport(t, url, "front", events), newRawPeer(t, natsTransport(t, url, "peer", nil))
+	_, err := transport.subscribe(subscription{subject: "some.thing", deliver: func(message) {}})
+	require.NoError(t, err)
+	transport.watch(slow)
+	for epoch := range uint64(2) {
+		require.NoError(t, transport.state.Load().link.nc.ForceReconnect())
+		require.Eventually(t, func() bool {
+			peer.send(t, "some.thing", "", nil)
+			return transport.status() == transportStatus{epoch: epoch + 2, connected: true, maxPayload: 1 << 20}
+		}, rpcPatience, rpcPoll)
+	}
+	close(slow.done)
+	for _, want := range []RPCEvent{EventConnected, EventLost, EventConnected, EventLost, EventConnected} {
+		require.Equal(t, want, <-events)
+	}
+}
