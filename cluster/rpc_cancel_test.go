@@ -206,6 +206,23 @@ func TestCancelsMeetTheirWatchers(t *testing.T) {
 	require.Zero(t, c.watched.Size())
 }
 
+// Nothing is left of who asks to be told of a cancel while the call is answered.
+func TestWatchersEndWithTheirCalls(t *testing.T) {
+	t.Parallel()
+	server := &RPCServer{cancels: newCancellations()}
+	for i := range 20_000 {
+		server.open.begin()
+		in, done := &Incoming{server: server, reply: fmt.Sprint(i)}, make(chan struct{})
+		go func() {
+			defer close(done)
+			in.Discard()
+		}()
+		in.OnCancel(func() { t.Error("nobody cancelled") })
+		<-done
+	}
+	require.Zero(t, server.cancels.watched.Size())
+}
+
 // FuzzDecodeCancel holds our decoder to the results of the generated code.
 func FuzzDecodeCancel(f *testing.F) {
 	f.Add([]byte{})
