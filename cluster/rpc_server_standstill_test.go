@@ -81,7 +81,7 @@ func TestStandstillEndsWithItsMark(t *testing.T) {
 		require.Eventually(t, func() bool {
 			server.still.mu.Lock()
 			defer server.still.mu.Unlock()
-			return server.still.behind == 0 && events.of(EventPaused) == 1
+			return server.still.behind == 0 && events.of(EventPaused) > 0 // more on a machine that stood still itself
 		}, rpcPatience, rpcPoll)
 		<-received // the mark may have been faster than the call
 		_, err = client.Call(t.Context(), room, &clusterpb.Request{Msg: &clusterpb.Msg{Route: "a.b"}})
