@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/embedded"
 )
 
 // What hides the secrets of an error keeps its cause.
@@ -44,6 +46,29 @@ func TestLameDuckBeforeTheLinkIsUsed(t *testing.T) {
 	defer link.close(t.Context())
 	link.nc.Opts.LameDuckModeHandler(link.nc)
 	require.True(t, link.leaving.Load())
+}
+
+// A link that breaks in the middle of a move, and whose next node goes into lame
+// duck mode before the move has been given up, is moved away from that one.
+func TestLameDuckOfTheNextNode(t *testing.T) {
+	t.Parallel()
+	nodes, events := startNATS(t, embedded.WithNATSNodes(2)), new(countedEvents)
+	transport := natsTransport(t, nodes.NATSURLs()[0], "front", events)
+	link := transport.state.Load().link
+	transport.changing.Lock() // the move does not get on
+	link.nc.Opts.LameDuckModeHandler(link.nc)
+	require.Eventually(t, transport.moving.Load, rpcPatience, rpcPoll)
+	require.NoError(t, link.nc.ForceReconnect())
+	require.Eventually(t, func() bool { return transport.status().epoch == 2 }, rpcPatience, rpcPoll)
+	link.nc.Opts.LameDuckModeHandler(link.nc)
+	require.Eventually(t, func() bool {
+		transport.events.mu.Lock()
+		defer transport.events.mu.Unlock()
+		return len(transport.events.events) == 0
+	}, rpcPatience, rpcPoll)
+	transport.changing.Unlock()
+	require.Eventually(t, func() bool { return events.of(EventMoved) == 1 }, rpcPatience, rpcPoll)
+	require.NotSame(t, link, transport.state.Load().link)
 }
 
 // One subscription that cannot be made does not keep the others from a new link.
