@@ -282,10 +282,16 @@ func TestBindings_AsksWhoHasTheRecord(t *testing.T) {
 			late := &clusterpb.BindMsg{Uid: "u", Fid: g.params.Self.ID}
 			v.hush(true)
 			require.NoError(t, other.bind(t, 1, "u"))
+			g.change(func(e *binding) { e.at = time.Now() }) // at the same time, however long etcd took
 			require.NoError(t, g.Bound(7, "u"))
 			require.Equal(t, int64(1), other.has("u"))
 			v.hush(false)
 			eventually(t, func() bool { return g.has("u") == 0 || other.has("u") == 0 }, "one gives up")
+			other.Bindings.mu.Lock()
+			if e := other.held["u"]; e != nil {
+				e.at = time.Now().Add(-travel) // so late it is
+			}
+			other.Bindings.mu.Unlock()
 			other.Heard(late)
 			winner := v.all[1] // at the same time, the higher id
 			eventually(t, func() bool { return winner.has("u") != 0 && v.located("u", winner.params.Self.ID, winner.has("u"))() }, "one is left")

@@ -31,6 +31,23 @@ func marshal(t testing.TB, m proto.Message) []byte {
 	return data
 }
 
+// overdue is a context whose deadline passes when the test says so.
+type overdue struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.passed }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // N02: a caller that gives a call up tells the callee, which hears of it while
 // it works.
 func TestN02_ACancelledCallIsTakenBack(t *testing.T) {
@@ -48,19 +65,17 @@ func TestN02_ACancelledCallIsTakenBack(t *testing.T) {
 		client := newTestClient(t, join(t, "front"), rpcPatience)
 		why := errors.New("enough replies")
 
-		call := func(to *Server, timeout time.Duration) (*Incoming, context.CancelCauseFunc, chan error) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			ctx, stop := context.WithTimeout(ctx, timeout)
-			t.Cleanup(stop)
+		call := func(ctx context.Context, to *Server) (*Incoming, chan error) {
 			done := make(chan error, 1)
 			go func() {
 				_, err := client.Call(ctx, to, userRequest("a.b", nil))
 				done <- err
 			}()
-			return <-began, cancel, done
+			return <-began, done
 		}
 
-		in, cancel, done := call(room, rpcPatience)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		in, done := call(ctx, room)
 		require.False(t, in.Cancelled())
 		cancel(why)
 		require.ErrorIs(t, <-done, why)
@@ -74,7 +89,9 @@ func TestN02_ACancelledCallIsTakenBack(t *testing.T) {
 		require.Zero(t, server.cancels.watched.Size())
 
 		// The deadline is known to the callee: nothing is said.
-		in, _, done = call(room, 20*time.Millisecond)
+		late := overdue{context.Background(), make(chan struct{})}
+		in, done = call(late, room)
+		close(late.passed)
 		require.ErrorIs(t, <-done, errs.ErrRequestTimeout)
 		require.NoError(t, client.transport.flush(t.Context()))
 		require.Empty(t, cancelled)
@@ -82,7 +99,8 @@ func TestN02_ACancelledCallIsTakenBack(t *testing.T) {
 		in.Discard()
 
 		// Nor to a server that does not listen.
-		in, cancel, done = call(plain, rpcPatience)
+		ctx, cancel = context.WithCancelCause(t.Context())
+		in, done = call(ctx, plain)
 		cancel(why)
 		require.ErrorIs(t, <-done, why)
 		require.NoError(t, client.transport.flush(t.Context()))
@@ -204,6 +222,23 @@ func TestCancelsMeetTheirWatchers(t *testing.T) {
 		require.EqualValues(t, 1, called.Load())
 	}
 	require.Zero(t, c.watched.Size())
+}
+
+// Nothing is left of who asks to be told of a cancel while the call is answered.
+func TestWatchersEndWithTheirCalls(t *testing.T) {
+	t.Parallel()
+	server := &RPCServer{cancels: newCancellations()}
+	for i := range 20_000 {
+		server.open.begin()
+		in, done := &Incoming{server: server, reply: fmt.Sprint(i)}, make(chan struct{})
+		go func() {
+			defer close(done)
+			in.Discard()
+		}()
+		in.OnCancel(func() { t.Error("nobody cancelled") })
+		<-done
+	}
+	require.Zero(t, server.cancels.watched.Size())
 }
 
 // FuzzDecodeCancel holds our decoder to the results of the generated code.

@@ -16,8 +16,8 @@ func TestN16_Abandon(t *testing.T) {
 	eachRPCWorld(t, func(t *testing.T, join rpcWorld) {
 		var received atomic.Int64
 		hold := func(in *Incoming) {
-			received.Add(1)
 			t.Cleanup(in.Discard)
+			received.Add(1)
 		}
 		back := join(t, "back")
 		dead, other := backendServer("back-1"), backendServer("back-2")

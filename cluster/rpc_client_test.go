@@ -185,7 +185,7 @@ func TestCallAfterShutdown(t *testing.T) {
 	eachRPCWorld(t, func(t *testing.T, join rpcWorld) {
 		room := backendServer("back-1")
 		started := make(chan struct{})
-		newTestServer(t, join(t, "back"), room, func(in *Incoming) { close(started); t.Cleanup(in.Discard) })
+		newTestServer(t, join(t, "back"), room, func(in *Incoming) { t.Cleanup(in.Discard); close(started) })
 		client := NewRPCClient(RPCClientParams{Self: frontendServer("front-1"), Transport: join(t, "front"), Prefix: "pitaya/"})
 		require.NoError(t, client.Init(t.Context()))
 		failed := make(chan error, 1)

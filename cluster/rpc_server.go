@@ -93,10 +93,10 @@ func (s *RPCServer) Init(ctx context.Context) error {
 	s.still = newStandstill()
 	s.work = lifecycle.NewGroup(context.WithoutCancel(ctx))
 	s.kept = newReplyKeeper(s.transport, s.work, func() { s.metrics.CountRPC(EventUndelivered) })
+	s.work.Go("rpc server clock", s.watchStandstill) // also while it subscribes, which may take long
 	if err := s.subscribe(); err != nil {
 		return errors.Join(err, cancelAll(ctx, s.endCancels), s.work.Stop(ctx))
 	}
-	s.work.Go("rpc server clock", s.watchStandstill)
 	return nil
 }
 

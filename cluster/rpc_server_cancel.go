@@ -112,6 +112,9 @@ func (in *Incoming) OnCancel(fn func()) {
 	if in.Wanted() {
 		in.watched.Store(true)
 		in.server.cancels.watch(in.reply, fn)
+		if in.finished.Load() {
+			in.unwatch() // Reply or Discard may have done so before there was something to end
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -80,12 +81,39 @@ func TestStandstillEndsWithItsMark(t *testing.T) {
 		require.Eventually(t, func() bool {
 			server.still.mu.Lock()
 			defer server.still.mu.Unlock()
-			return server.still.behind == 0 && events.of(EventPaused) == 1
+			return server.still.behind == 0 && events.of(EventPaused) > 0 // more on a machine that stood still itself
 		}, rpcPatience, rpcPoll)
 		<-received // the mark may have been faster than the call
 		_, err = client.Call(t.Context(), room, &clusterpb.Request{Msg: &clusterpb.Msg{Route: "a.b"}})
 		require.NoError(t, err)
 		require.Less(t, time.Since(<-received), time.Hour)
 		require.Zero(t, events.of(EventMalformed))
+	})
+}
+
+// slowTransport takes long to subscribe, as a NATS server that is under load does.
+type slowTransport struct{ Transport }
+
+func (s slowTransport) subscribe(sub subscription) (cancelFunc, error) {
+	<-time.After(2 * standstillLeast)
+	return s.Transport.subscribe(sub)
+}
+
+// A server that needs long to begin did not stand still.
+func TestSlowBeginningIsNoStandstill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		room, events := backendServer("back-1"), new(countedEvents)
+		join := memoryRPCWorld(t)
+		var late time.Duration
+		initModule(t, NewRPCServer(RPCServerParams{
+			Self: room, Transport: slowTransport{join(t, "back")}, Prefix: "pitaya/", Metrics: events,
+			Handler: serveFunc(func(in *Incoming) { late = time.Since(in.Received); echo(in) }),
+		}))
+		_, err := newTestClient(t, join(t, "front"), rpcPatience).Call(t.Context(), room, userRequest("a.b", nil))
+		require.NoError(t, err)
+		require.Zero(t, late)
+		<-time.After(time.Second)
+		require.Zero(t, events.of(EventPaused))
 	})
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -58,37 +59,39 @@ func TestMemoryDisconnectReconnectMove(t *testing.T) {
 
 func TestMemoryFaults(t *testing.T) {
 	t.Parallel()
-	bus := NewMemoryBus()
-	transport := bus.Transport("both")
-	initModule(t, transport)
-	room := backendServer("back-1")
-	served := make(chan string, 100)
-	newTestServer(t, transport, room, func(in *Incoming) { served <- string(in.Request.Msg.Data); echo(in) })
-	client := newTestClient(t, transport, time.Minute)
-	bus.SetFaults(func(m MemoryMessage) MemoryFault {
-		var req clusterpb.Request
-		if m.Reply == "" || proto.Unmarshal(m.Data, &req) != nil {
+	synctest.Test(t, func(t *testing.T) {
+		bus := NewMemoryBus()
+		transport := bus.Transport("both")
+		initModule(t, transport)
+		room := backendServer("back-1")
+		served := make(chan string, 100)
+		newTestServer(t, transport, room, func(in *Incoming) { served <- string(in.Request.Msg.Data); echo(in) })
+		client := newTestClient(t, transport, time.Minute)
+		bus.SetFaults(func(m MemoryMessage) MemoryFault {
+			var req clusterpb.Request
+			if m.Reply == "" || proto.Unmarshal(m.Data, &req) != nil {
+				return MemoryFault{}
+			}
+			switch string(req.GetMsg().GetData()) {
+			case "drop":
+				return MemoryFault{Drop: true}
+			case "late":
+				return MemoryFault{Delay: 50 * time.Millisecond}
+			case "twice":
+				return MemoryFault{Copies: 1}
+			}
 			return MemoryFault{}
+		})
+		results := make(chan error, 4)
+		for _, what := range []string{"late", "twice", "plain", "drop"} {
+			client.Go(room, userRequest("a.b", []byte(what)), 200*time.Millisecond, func(_ *clusterpb.Response, err error) { results <- err })
 		}
-		switch string(req.GetMsg().GetData()) {
-		case "drop":
-			return MemoryFault{Drop: true}
-		case "late":
-			return MemoryFault{Delay: 50 * time.Millisecond}
-		case "twice":
-			return MemoryFault{Copies: 1}
+		for range 3 {
+			require.NoError(t, <-results)
 		}
-		return MemoryFault{}
+		require.Error(t, <-results)
+		for _, want := range []string{"twice", "twice", "plain", "late"} {
+			require.Equal(t, want, <-served)
+		}
 	})
-	results := make(chan error, 4)
-	for _, what := range []string{"late", "twice", "plain", "drop"} {
-		client.Go(room, userRequest("a.b", []byte(what)), 200*time.Millisecond, func(_ *clusterpb.Response, err error) { results <- err })
-	}
-	for range 3 {
-		require.NoError(t, <-results)
-	}
-	require.Error(t, <-results)
-	for _, want := range []string{"twice", "twice", "plain", "late"} {
-		require.Equal(t, want, <-served)
-	}
 }

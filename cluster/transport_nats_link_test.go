@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cereus-game/cereus/embedded"
 )
 
 // What hides the secrets of an error keeps its cause.
@@ -44,6 +46,29 @@ func TestLameDuckBeforeTheLinkIsUsed(t *testing.T) {
 	defer link.close(t.Context())
 	link.nc.Opts.LameDuckModeHandler(link.nc)
 	require.True(t, link.leaving.Load())
+}
+
+// A link that breaks in the middle of a move, and whose next node goes into lame
+// duck mode before the move has been given up, is moved away from that one.
+func TestLameDuckOfTheNextNode(t *testing.T) {
+	t.Parallel()
+	nodes, events := startNATS(t, embedded.WithNATSNodes(2)), new(countedEvents)
+	transport := natsTransport(t, nodes.NATSURLs()[0], "front", events)
+	link := transport.state.Load().link
+	transport.changing.Lock() // the move does not get on
+	link.nc.Opts.LameDuckModeHandler(link.nc)
+	require.Eventually(t, transport.moving.Load, rpcPatience, rpcPoll)
+	require.NoError(t, link.nc.ForceReconnect())
+	require.Eventually(t, func() bool { return transport.status().epoch == 2 }, rpcPatience, rpcPoll)
+	link.nc.Opts.LameDuckModeHandler(link.nc)
+	require.Eventually(t, func() bool {
+		transport.events.mu.Lock()
+		defer transport.events.mu.Unlock()
+		return len(transport.events.events) == 0
+	}, rpcPatience, rpcPoll)
+	transport.changing.Unlock()
+	require.Eventually(t, func() bool { return events.of(EventMoved) == 1 }, rpcPatience, rpcPoll)
+	require.NotSame(t, link, transport.state.Load().link)
 }
 
 // One subscription that cannot be made does not keep the others from a new link.
@@ -92,4 +117,38 @@ func TestClosedAfterAMove(t *testing.T) {
 	_, err = transport.replace(t.Context(), from, late)
 	require.ErrorIs(t, err, errOldLinkBad)
 	require.True(t, late.nc.IsClosed())
+}
+
+// lostAndConnected is an RPCMetrics that remembers what the connection was told of, in order.
+type lostAndConnected chan RPCEvent
+
+func (c lostAndConnected) CountRPC(e RPCEvent) { c <- e }
+
+// slowWatcher needs long to fail what waits for an answer.
+type slowWatcher struct{ done chan struct{} }
+
+func (w slowWatcher) connectionLost(uint64)  { <-w.done }
+func (w slowWatcher) outstanding(uint64) int { return 0 }
+
+// What counts breaks and connections, and concludes from the last of them how it
+// is now, hears of each in its turn, however long those need who are told of a
+// break, and though a message may tell of a connection before nats.go does.
+func TestBreaksAndConnectionsAreCountedInTurn(t *testing.T) {
+	t.Parallel()
+	url, events, slow := startNATS(t).NATSURL(), make(lostAndConnected, 10), slowWatcher{make(chan struct{})}
+	transport, peer := natsTransport(t, url, "front", events), newRawPeer(t, natsTransport(t, url, "peer", nil))
+	_, err := transport.subscribe(subscription{subject: "some.thing", deliver: func(message) {}})
+	require.NoError(t, err)
+	transport.watch(slow)
+	for epoch := range uint64(2) {
+		require.NoError(t, transport.state.Load().link.nc.ForceReconnect())
+		require.Eventually(t, func() bool {
+			peer.send(t, "some.thing", "", nil)
+			return transport.status() == transportStatus{epoch: epoch + 2, connected: true, maxPayload: 1 << 20}
+		}, rpcPatience, rpcPoll)
+	}
+	close(slow.done)
+	for _, want := range []RPCEvent{EventConnected, EventLost, EventConnected, EventLost, EventConnected} {
+		require.Equal(t, want, <-events)
+	}
 }

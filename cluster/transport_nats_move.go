@@ -35,8 +35,8 @@ func (t *NATSTransport) move(ctx context.Context) {
 		if !link.leaving.Load() || !t.moving.CompareAndSwap(false, true) {
 			return // whoever is moving looks again when it is done
 		}
+		link.leaving.Store(false) // first: the link's next node may say so, too, before the move has ended
 		t.moveFrom(ctx, link)
-		link.leaving.Store(false)
 		t.moving.Store(false)
 	}
 }

@@ -85,6 +85,9 @@ func (t *NATSTransport) attach(sub *natsSubscription) error {
 	defer t.subs.mu.Unlock()
 	t.subs.all[sub] = struct{}{}
 	for _, link := range t.subs.links {
+		if sub.mode == deliverInOrder {
+			sub.flow.owner.CompareAndSwap(nil, link) // before the first message comes
+		}
 		if err := t.subs.attachTo(link, sub); err != nil {
 			return t.urls.redact(err)
 		}
@@ -176,11 +179,11 @@ func (s *natsSubscriptions) use(link *natsLink) error {
 	s.flow.owner.Store(link)
 	var faults []error
 	for sub := range s.all {
+		if sub.flow != nil {
+			sub.flow.owner.Store(link) // before the first message comes
+		}
 		if err := s.attachTo(link, sub); err != nil {
 			faults = append(faults, fmt.Errorf("subject %s: %w", sub.subject, err))
-		}
-		if sub.flow != nil {
-			sub.flow.owner.Store(link)
 		}
 	}
 	return errors.Join(faults...)

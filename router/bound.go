@@ -67,14 +67,20 @@ func (l *limits) relaxed() limits {
 // average moves little while a key is looked up a thousand times.
 type census struct {
 	start time.Time    // of its clock
-	due   atomic.Int64 // when it is taken again, after start
+	due   atomic.Int64 // when it is taken again, after start; 0: it never was
 	sum   atomic.Uint64
 }
 
 // total is the sum of all loads, at most censusAge old.
 func (c *census) total(load LoadFunc, list []*cluster.Server) float64 {
 	due, now := c.due.Load(), int64(time.Since(c.start))
-	if now >= due && c.due.CompareAndSwap(due, now+int64(censusAge)) {
+	next := now + int64(censusAge)
+	if due == 0 { // whoever comes before the first one is done has no sum to go by
+		sum := c.take(load, list)
+		c.due.CompareAndSwap(0, next)
+		return sum
+	}
+	if now >= due && c.due.CompareAndSwap(due, next) {
 		return c.take(load, list)
 	}
 	return math.Float64frombits(c.sum.Load())

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -176,6 +177,35 @@ func TestBoundLeavesTheAverage(t *testing.T) {
 		f, list := router.Rendezvous(router.Bound{Factor: 1, Load: func(*cluster.Server) float64 { return level }}), servers(7)
 		require.Equal(t, placed(t, plain, list, 1000), placed(t, f, list, 1000), level)
 	}
+}
+
+// Who comes while the first one of all is still asking for the loads of a new
+// list does not take them for none.
+func TestBoundOfAListWhoseLoadsAreBeingAsked(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	asks, done := make(chan struct{}), make(chan struct{})
+	list := servers(5)
+	f := router.Rendezvous(router.Bound{Factor: 2, Load: func(s *cluster.Server) float64 {
+		if asked.CompareAndSwap(false, true) {
+			close(asks)
+			<-done
+		}
+		if s.ID == "room-03" {
+			return 0
+		}
+		return 7
+	}})
+	first := make(chan error, 1)
+	go func() {
+		_, err := f(t.Context(), keyed("room:0"), list)
+		first <- err
+	}()
+	<-asks
+	got := placed(t, f, list, 100)
+	close(done)
+	require.NoError(t, <-first)
+	require.Equal(t, placed(t, router.Rendezvous(router.Bound{}), list, 100), got)
 }
 
 func BenchmarkRendezvous(b *testing.B) {
