@@ -12,7 +12,8 @@ type StickyParams struct {
 	// Moved hears that a session goes to another server than before, because the
 	// one that it met is not among the servers any more; nil: nobody does. It is
 	// called once per move, before the first call goes there, on the goroutine of
-	// that call: it must not block. If it panics, that call fails.
+	// that call: it must not block. If it panics, that call fails. Other calls of the
+	// session that are routed in the same moment do not wait for it.
 	Moved func(Move)
 }
 
