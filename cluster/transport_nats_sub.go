@@ -134,8 +134,9 @@ func (s *natsSubscriptions) detach(sub *natsSubscription) {
 	}
 }
 
-// drain ends sub when everything that NATS had sent for it is delivered.
+// drain ends sub when everything that NATS had sent for it is delivered, or ctx ends.
 func (t *NATSTransport) drain(ctx context.Context, sub *natsSubscription) error {
+	defer t.subs.detach(sub)
 	if sub.flow != nil {
 		if err := sub.flow.settled(ctx); err != nil {
 			return err
@@ -146,7 +147,6 @@ func (t *NATSTransport) drain(ctx context.Context, sub *natsSubscription) error 
 	on := make(map[*natsLink]*nats.Subscription, len(sub.on))
 	maps.Copy(on, sub.on)
 	t.subs.mu.Unlock()
-	defer t.subs.detach(sub)
 	for link, made := range on {
 		if err := link.drain(ctx, made); err != nil {
 			return err
