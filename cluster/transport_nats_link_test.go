@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -92,4 +93,48 @@ func TestClosedAfterAMove(t *testing.T) {
 	_, err = transport.replace(t.Context(), from, late)
 	require.ErrorIs(t, err, errOldLinkBad)
 	require.True(t, late.nc.IsClosed())
+}
+
+// ups is the RPCMetrics of a connection that says whether it is up.
+type ups struct{ up atomic.Bool }
+
+func (u *ups) CountRPC(e RPCEvent) {
+	switch e {
+	case EventConnected:
+		u.up.Store(true)
+	case EventLost:
+		u.up.Store(false)
+	default:
+	}
+}
+
+// busyWatcher takes its time when a connection is lost.
+type busyWatcher struct{ told, free chan struct{} }
+
+func (w busyWatcher) connectionLost(uint64) {
+	w.told <- struct{}{}
+	<-w.free
+}
+
+func (w busyWatcher) outstanding(uint64) int { return 0 }
+
+// Who hears late that a connection broke hears nothing old of the one that took
+// its place.
+func TestWhatIsCountedLastIsSo(t *testing.T) {
+	t.Parallel()
+	var counted ups
+	transport := natsTransport(t, startNATS(t).NATSURL(), "front", &counted)
+	w := busyWatcher{told: make(chan struct{}, 10), free: make(chan struct{})}
+	defer transport.watch(w)()
+	for range 2 { // the first keeps those busy who would tell of the second
+		transport.state.Load().socket.fail()
+		link, err := transport.connect(t.Context(), transport.urls.dial(nil))
+		require.NoError(t, err)
+		transport.use(t.Context(), link)
+	}
+	<-w.told
+	require.True(t, transport.status().connected)
+	close(w.free)
+	<-w.told
+	require.True(t, counted.up.Load())
 }

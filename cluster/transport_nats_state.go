@@ -64,11 +64,8 @@ func (t *NATSTransport) connected(link, after *natsLink) {
 		direct:          socket.gather(),
 		broke:           make(chan struct{}),
 	}
-	if t.beginEpoch(next, after) {
-		t.metrics.CountRPC(EventConnected)
-		if t.params.Connected != nil {
-			t.params.Connected()
-		}
+	if t.beginEpoch(next, after) && t.params.Connected != nil {
+		t.params.Connected()
 	}
 }
 
@@ -85,6 +82,7 @@ func (t *NATSTransport) beginEpoch(next *natsState, after *natsLink) bool {
 	t.epochs++
 	next.epoch = t.epochs
 	t.state.Store(next)
+	t.metrics.CountRPC(EventConnected) // under the lock: what is counted last is so
 	return true
 }
 
@@ -102,6 +100,7 @@ func (t *NATSTransport) socketBroke(socket *natsSocket) {
 	down.connected = false
 	t.state.Store(&down)
 	close(old.broke)
+	t.metrics.CountRPC(EventLost)
 	t.events.push(natsEvent{kind: linkDown, link: link, epoch: old.epoch})
 }
 
@@ -164,7 +163,6 @@ func (t *NATSTransport) handleEvents(ctx context.Context) {
 func (t *NATSTransport) handle(ctx context.Context, e natsEvent) {
 	switch current := t.state.Load().link; {
 	case e.kind == linkDown:
-		t.metrics.CountRPC(EventLost)
 		t.log.WithField("epoch", e.epoch).Warn("nats connection lost")
 		t.lost(e.epoch)
 	case e.link != current: // of one that was moved away from, or given up
