@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus"
@@ -222,6 +223,7 @@ func TestKillOfABackendFailsOnlyWhatItHadBegun(t *testing.T) {
 
 	victim.signal(syscall.SIGKILL)
 	require.Equal(t, -1, victim.end(t))
+	c.noticed(t, "room-1")
 	dead := time.Now()
 	l.reach(t, l.least()+after)
 	stop()
@@ -249,6 +251,19 @@ func TestKillOfABackendFailsOnlyWhatItHadBegun(t *testing.T) {
 	}
 	w.check(t, &l)
 	t.Logf("%d requests; %d lost, of them %d on their way into a handler", len(l.tried)+len(held.tried), lost, underWay)
+}
+
+// noticed waits until NATS gives the room nothing more: a moment passes between the
+// end of a process and that of its subscriptions.
+func (c *cluster) noticed(t *testing.T, room string) {
+	t.Helper()
+	nc, err := nats.Connect(c.nats)
+	require.NoError(t, err)
+	defer nc.Close()
+	require.Eventually(t, func() bool {
+		_, err := nc.Request("cereus/servers/room/"+room, nil, time.Second)
+		return errors.Is(err, nats.ErrNoResponders)
+	}, patience, time.Millisecond)
 }
 
 // gone reports whether an error says that there was no answer.

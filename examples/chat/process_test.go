@@ -121,6 +121,7 @@ type cluster struct {
 	fronts []frontend
 	doors  []*process // of the frontends
 	rooms  []*process
+	nats   string
 }
 
 func startCluster(t *testing.T, mode string) *cluster {
@@ -129,7 +130,7 @@ func startCluster(t *testing.T, mode string) *cluster {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, infra.Stop(context.Background())) })
 	where := []string{"-etcd", infra.EtcdEndpoints()[0], "-nats", infra.NATSURL()}
-	c := &cluster{}
+	c := &cluster{nats: infra.NATSURL()}
 	for _, id := range []string{"room-1", "room-2"} {
 		c.rooms = append(c.rooms, launch(t, mode, append(where, "-server", id)...))
 	}

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,29 @@ func TestCandidatesAreMadeOnce(t *testing.T) {
 	require.Equal(t, []string{"room-1"}, front.offered("room"))
 	_, err := front.d.pick(t.Context(), toRoom(), []targetKey{keyOf(rooms[0].self)})
 	require.ErrorIs(t, err, errs.ErrNoServer)
+}
+
+// A server that is found gone by one while another finds it back is not passed over
+// and in the list nevertheless.
+func TestFoundGoneWhileItIsFoundBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	front := w.start("front-1", "front")
+	room := w.start("room-1", "room")
+	front.sees(room)
+	target := front.d.target(room.self)
+	for range 20000 {
+		front.d.passOver(target)
+		var both sync.WaitGroup
+		both.Go(func() { front.d.passOver(target) })
+		both.Go(func() {
+			front.d.isBack(target)
+			front.d.candidates("room")
+		})
+		both.Wait()
+		listed := len(front.d.candidates("room")) > 0
+		require.False(t, listed && target.isGone(front.d.clock.now()))
+	}
 }
 
 func toRoom() router.Call {

@@ -137,10 +137,10 @@ func (f *forward) done(resp *clusterpb.Response, err error) {
 		b.retry(f)
 		t.release()
 	default:
+		b.observe(&f.m, metrics.KindForward, err) // before the answer: who has it finds it counted
 		if f.m.id != 0 && !f.m.notify {
 			b.out.Respond(f.m.id, resp.GetData(), f.failure(err), true)
 		}
-		b.observe(&f.m, metrics.KindForward, err)
 		b.leave(f)
 	}
 }

@@ -152,7 +152,9 @@ func (b *Inbox) undecidedLocked(serverType string) bool {
 	for _, l := range b.lanes {
 		if l.target.server.Type == serverType && l.undecided(now) {
 			l.target.await(b)
-			return true
+			if l.undecided(now) { // no bounce came before
+				return true
+			}
 		}
 	}
 	return false

@@ -74,13 +74,14 @@ func (b *Inbox) answer(m *message, now time.Duration, more bool) (end time.Durat
 	m.route.metrics.Load().WaitedLocal(now - m.at)
 	returned := false
 	defer func() {
-		b.inFlight().Add(-1)
 		if !returned {
+			b.inFlight().Add(-1)
 			b.conclude(m, outcome{err: errEnded, more: more})
 		}
 	}()
 	data, err := b.execute(m)
 	returned = true
+	b.inFlight().Add(-1) // before the answer: who has it finds it counted
 	return b.conclude(m, outcome{data, err, more})
 }
 

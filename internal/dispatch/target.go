@@ -153,9 +153,9 @@ func (d *Dispatcher) leaveOut(t *target) {
 // passOver has the server left out for a while.
 func (d *Dispatcher) passOver(t *target) {
 	now := d.clock.now()
-	known := t.isGone(now)
-	t.goneUntil.Store(int64(now + passOver))
-	if !known { // else the list that leaves it out is only made anew a little too early
+	// In one step: it may be found back at the same time.
+	before := t.goneUntil.Swap(int64(now + passOver))
+	if before <= int64(now) { // else the list that leaves it out is only made anew a little too early
 		d.reconsider(t)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/cereus-game/cereus/errs"
 	"github.com/cereus-game/cereus/internal/lifecycle"
 	"github.com/cereus-game/cereus/logger"
+	"github.com/cereus-game/cereus/metrics"
 	"github.com/cereus-game/cereus/protocol"
 	"github.com/cereus-game/cereus/router"
 	"github.com/cereus-game/cereus/serializer"
@@ -32,6 +33,7 @@ type world struct {
 	registry *cluster.MemoryRegistry
 	log      logrus.FieldLogger
 	limits   Limits
+	metrics  *metrics.Metrics // of all servers; nil: none
 	runs     int
 	adapt    func(*cluster.Server) // nil: servers as start makes them
 	register func(*component.Table) error
@@ -86,7 +88,7 @@ func (w *world) start(id, serverType string) *node {
 	routes.Set("room", router.ToHandler, sticky())
 	n.d = New(Params{
 		Self: self, Router: routes, Table: table, Serializer: serializer.JSON(), Limits: w.limits, Log: w.log,
-		Pool: session.NewPool(session.PoolParams{}),
+		Metrics: w.metrics, Pool: session.NewPool(session.PoolParams{}),
 	})
 	client := cluster.NewRPCClient(cluster.RPCClientParams{Self: self, Transport: n.transport, Prefix: "cereus/", Timeout: w.limits.Timeout})
 	server := cluster.NewRPCServer(cluster.RPCServerParams{

@@ -151,14 +151,14 @@ func TestSlicesArriveOneByOne(t *testing.T) {
 	t.Parallel()
 	tg := newTarget(t, nil)
 	p := faultproxy.New(t, tg.addr)
-	p.Shape(faultproxy.Up, faultproxy.Shape{Slice: 3, Gap: 20 * time.Millisecond})
+	p.Shape(faultproxy.Up, faultproxy.Shape{Slice: 3, Gap: short})
+	begin := time.Now()
 	send(t, dial(t, p), "0123456789")
 	server := <-tg.conns
-	buf := make([]byte, 10)
-	n, err := server.Read(buf)
-	require.NoError(t, err)
-	require.Equal(t, "012", string(buf[:n]))
-	require.Equal(t, "3456789", receive(t, server, 7))
+	require.Equal(t, "012345678", receive(t, server, 9))
+	require.GreaterOrEqual(t, time.Since(begin), 2*short)
+	require.Equal(t, "9", receive(t, server, 1))
+	require.GreaterOrEqual(t, time.Since(begin), 3*short)
 }
 
 func TestBandwidthIsLimited(t *testing.T) {
