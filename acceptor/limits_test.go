@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,6 +235,37 @@ func TestBudgetOfUnfinishedPackets(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.ReadFull(again, make([]byte, len(packet)))
 	require.NoError(t, err)
+}
+
+// What does not fit into the budget takes nothing from others, not for a moment.
+func TestARefusedChargeTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	m := &memory{budget: 10}
+	stop := make(chan struct{})
+	var refused sync.WaitGroup
+	refused.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if m.charge(20) {
+					t.Error("charged beyond the budget")
+				}
+			}
+		}
+	})
+	short := 0
+	for range 100_000 {
+		if !m.charge(5) {
+			short++
+			continue
+		}
+		m.held.Add(-5)
+	}
+	close(stop)
+	refused.Wait()
+	require.Zero(t, short)
 }
 
 // TestS03_EveryTruncationAndBitFlip feeds damaged streams of valid packets.
