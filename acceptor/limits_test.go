@@ -139,6 +139,16 @@ func TestReadDeadlineCanBeMoved(t *testing.T) {
 	require.Equal(t, "abcdef", string(body))
 }
 
+// The owner may move its deadline when a read has timed out and does not know yet
+// why: the packet's deadline, which is the first now, has not passed for that.
+func TestADeadlineThatWasMovedDoesNotMakeAPacketSlow(t *testing.T) {
+	t.Parallel()
+	d := readDeadlines{packet: time.Now().Add(time.Hour)}
+	require.ErrorIs(t, d.passed(), ErrDeadline)
+	d.packet = time.Now()
+	require.ErrorIs(t, d.passed(), ErrSlow)
+}
+
 func TestS02_AnnouncedLengthIsRefusedBeforeAllocation(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
