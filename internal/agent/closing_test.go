@@ -137,3 +137,23 @@ func TestNothingIsSentAfterTheClose(t *testing.T) {
 	_, more := <-c.packets
 	require.False(t, more)
 }
+
+// A reader that ends while somebody closes the session leaves the last words to
+// him: here it waits for room in the inbox, which is closed before the connection.
+func TestAReaderDoesNotPassTheClose(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewWebSocket("127.0.0.1:0"), slowLog)
+	c := r.upgrade(t)
+	s := r.session()
+	for id := range uint64(10) { // one is served, eight wait, and the reader holds the last
+		c.send(whole(encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.block"})))
+	}
+	require.Eventually(t, func() bool { return len(s.InFlight()) == 9 && s.Entity().(*Agent).waiting.Load() }, patience, tick)
+	require.NoError(t, s.Push(t.Context(), "p", []byte("10.0.0.2:3250")))
+	s.Close(protocol.ReasonMoved)
+	_, got := c.next()
+	require.Equal(t, pushed(t, []byte("10.0.0.2:3250")), got)
+	code, reason := c.closed()
+	require.EqualValues(t, protocol.CloseMoved, code)
+	require.Equal(t, protocol.ReasonMoved, reason)
+}

@@ -123,10 +123,10 @@ func (a *Agent) Close(reason string) {
 	if !a.ended.CompareAndSwap(false, true) {
 		return
 	}
+	defer a.out.closeWith(reason) // also when a log panics: the reader waits for it
 	a.host.wheel.remove(a)
 	a.host.Metrics.ConnectionClosed(reason)
 	a.logEnd(reason)
-	a.out.closeWith(reason)
 }
 
 // closeAfterWrites ends the session as soon as its queue is written.

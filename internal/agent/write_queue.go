@@ -49,7 +49,8 @@ type writeQueue struct {
 	closed   bool
 	reason   string        // with closed
 	told     string        // what a kick said
-	idle     chan struct{} // non-nil: somebody waits until nobody writes
+	over     bool          // closeWith closed the connection, or leaves that to the writer
+	idle     chan struct{} // non-nil: somebody waits until nobody writes, or for over
 }
 
 func (q *writeQueue) init(a *Agent) { q.a = a }
@@ -329,13 +330,17 @@ func (q *writeQueue) dropLocked() {
 // to be closed after its last frame is closed now.
 func (q *writeQueue) idleLocked() {
 	q.writing = false
-	if q.idle != nil {
-		close(q.idle)
-		q.idle = nil
-	}
+	q.wakeLocked()
 	if q.closed {
 		q.dropLocked()
 		_ = q.a.conn.Close(statusOf(q.reason, q.told)) // never waits
+	}
+}
+
+func (q *writeQueue) wakeLocked() {
+	if q.idle != nil {
+		close(q.idle)
+		q.idle = nil
 	}
 }
 
@@ -376,18 +381,19 @@ func (q *writeQueue) closedFor() (string, bool) {
 	return q.reason, q.closed
 }
 
-// awaitLast waits for the frames that linger, within the write deadline: the
-// acceptor closes a connection as soon as its reader returns.
+// awaitLast waits until the connection was closed, for the frames that linger
+// within the write deadline: the acceptor closes it, with no word, as soon as its
+// reader returns. Who else closes the session may not have come to closeWith yet.
 func (q *writeQueue) awaitLast() {
 	q.mu.Lock()
-	if !q.lingers || !q.writing {
+	defer q.mu.Unlock()
+	for !q.over || q.lingers && q.writing {
+		idle := make(chan struct{})
+		q.idle = idle
 		q.mu.Unlock()
-		return
+		<-idle
+		q.mu.Lock()
 	}
-	idle := make(chan struct{})
-	q.idle = idle
-	q.mu.Unlock()
-	<-idle
 }
 
 // closeWith closes the connection, now or after the frames that linger.
@@ -397,12 +403,13 @@ func (q *writeQueue) closeWith(reason string) {
 	if !q.closed && saysGoodbye(reason) {
 		q.lingers = true
 	}
-	q.closed, q.reason = true, reason
+	q.closed, q.reason, q.over = true, reason, true
 	if q.lingers && q.writing {
 		return // the writer closes it
 	}
 	q.dropLocked()
 	_ = q.a.conn.Close(statusOf(reason, q.told))
+	q.wakeLocked()
 }
 
 // putBuffer gives a buffer back, unless it grew too large.
