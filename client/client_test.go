@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/cereus-game/cereus/client"
 	"github.com/cereus-game/cereus/errs"
+	"github.com/cereus-game/cereus/internal/loopback"
 	"github.com/cereus-game/cereus/protocol"
 )
 
@@ -86,7 +86,7 @@ func TestDialFaults(t *testing.T) {
 		_, _ = p.conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		p.untilClosed()
 	})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := loopback.Listen() // below the ports that other tests are given meanwhile
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
 	for addr, want := range map[string]string{
