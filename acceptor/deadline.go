@@ -49,11 +49,11 @@ func (d *readDeadlines) earliest() time.Time {
 	return d.owner
 }
 
-// passed tells what a read that timed out ran into.
+// passed tells what a read that timed out ran into. The deadlines may be others since.
 func (d *readDeadlines) passed() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.packet.IsZero() && d.packet.Equal(d.earliest()) {
+	if !d.packet.IsZero() && d.packet.Equal(d.earliest()) && !time.Now().Before(d.packet) {
 		return ErrSlow
 	}
 	return ErrDeadline

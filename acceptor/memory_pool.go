@@ -56,11 +56,15 @@ func (m *memory) giveBack(b *block) {
 }
 
 // charge adds n bytes to what unfinished packets hold, unless the budget is
-// exceeded then.
+// exceeded then. What is refused is never counted: others would be refused for it.
 func (m *memory) charge(n int64) bool {
-	if m.held.Add(n) <= m.budget {
-		return true
+	for {
+		held := m.held.Load()
+		if held+n > m.budget {
+			return false
+		}
+		if m.held.CompareAndSwap(held, held+n) {
+			return true
+		}
 	}
-	m.held.Add(-n)
-	return false
 }

@@ -243,12 +243,12 @@ func TestPingIsAnsweredAndBounded(t *testing.T) {
 			ends := make(chan error, 1)
 			serve(t, a, echo(ends))
 			nc := dial()
+			var all []byte // in one write: the bound is of a second
 			for i := range 20 {
-				_, err := nc.Write(clientFrame(finBit|opPing, []byte{byte(i)}))
-				require.NoError(t, err)
+				all = append(all, clientFrame(finBit|opPing, []byte{byte(i)})...)
 			}
 			packet := packetOf(t, protocol.PacketHeartbeat, nil)
-			_, err := nc.Write(clientFrame(finBit|opBinary, packet))
+			_, err := nc.Write(append(all, clientFrame(finBit|opBinary, packet)...))
 			require.NoError(t, err)
 			pongs := 0
 			for {
@@ -392,7 +392,7 @@ func TestFrameBehindTheUpgradeRequestIsNotLost(t *testing.T) {
 func TestPingInPiecesLeavesNoDeadline(t *testing.T) {
 	t.Parallel()
 	ends := make(chan error, 1)
-	address := serve(t, NewWebSocket("127.0.0.1:0", WithLimits(Limits{HandshakePacket: 300 * time.Millisecond})), echo(ends))
+	address := serve(t, NewWebSocket("127.0.0.1:0", WithLimits(Limits{HandshakePacket: 1500 * time.Millisecond})), echo(ends))
 	nc := dialUpgrade(t, dialTCP(t, address))
 	ping := clientFrame(finBit|opPing, []byte("abc"))
 	_, err := nc.Write(ping[:3])
@@ -402,7 +402,7 @@ func TestPingInPiecesLeavesNoDeadline(t *testing.T) {
 	_, err = nc.Write(ping[3:])
 	require.NoError(t, err)
 	serverFrame(t, nc)
-	timer.Reset(500 * time.Millisecond)
+	timer.Reset(1600 * time.Millisecond)
 	<-timer.C
 	require.Empty(t, ends)
 	_, err = nc.Write(clientFrame(opBinary, []byte{4}))

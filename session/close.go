@@ -41,10 +41,10 @@ func (s *Session) Close(reason string) {
 	s.mu.Unlock()
 
 	left.forget(s)
-	if life != nil {
+	s.guard("session entity panicked", func() { s.entity.Close(reason) })
+	if life != nil { // only now: the handlers that it ends must find nobody to answer
 		life.end(closedCause(reason))
 	}
-	s.guard("session entity panicked", func() { s.entity.Close(reason) })
 	left.unbound(context.WithoutCancel(s.parent), s)
 	for _, fn := range hooks {
 		s.runHook(fn)

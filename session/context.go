@@ -26,9 +26,10 @@ type life struct {
 	end             context.CancelCauseFunc
 }
 
-// Context carries the session and is done when the session closes; its cause
-// then matches [errs.ErrClosed] and has the reason in its metadata. It is also
-// done when the context that the session was made with is.
+// Context carries the session and is done when the session closes, after its
+// connection was told to; its cause then matches [errs.ErrClosed] and has the
+// reason in its metadata. It is also done when the context that the session was
+// made with is.
 func (s *Session) Context() context.Context {
 	if l := s.life.Load(); l != nil {
 		return l.Context

@@ -106,6 +106,26 @@ func TestCloseEndsTheContextWithItsReason(t *testing.T) {
 	require.Error(t, ctx.Err())
 }
 
+// A handler that hears of the end must find nobody to answer.
+func TestTheConnectionIsToldBeforeTheContext(t *testing.T) {
+	t.Parallel()
+	e := &lastWords{}
+	s := open(t, session.Params{Entity: e})
+	e.life = s.Context()
+	s.Close("gone")
+	require.NoError(t, e.err)
+	require.Error(t, s.Context().Err())
+}
+
+// lastWords notes whether a context was done when its session's connection was
+// told to close.
+type lastWords struct {
+	entity
+	life context.Context //nolint:containedctx // what is looked at
+}
+
+func (l *lastWords) Close(string) { l.err = l.life.Err() }
+
 func TestAfterClose(t *testing.T) {
 	t.Parallel()
 	e := &entity{}

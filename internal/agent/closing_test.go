@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/acceptor"
@@ -101,4 +102,58 @@ func TestCloseOfABlockedClientEnds(t *testing.T) {
 	s.Close(protocol.ReasonMoved)
 	require.Zero(t, r.host.Pool.Count(), "the session waits for its client")
 	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
+}
+
+// slowLog takes its time over the end of a connection, as any step of it may.
+func slowLog(p *HostParams) {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	log.SetLevel(logrus.DebugLevel)
+	log.AddHook(slowHook{})
+	p.Log = log
+}
+
+type slowHook struct{}
+
+func (slowHook) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (slowHook) Fire(*logrus.Entry) error {
+	<-time.After(50 * time.Millisecond)
+	return nil
+}
+
+// The handler that runs hears of the close, and its answer comes too late.
+func TestNothingIsSentAfterTheClose(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), slowLog)
+	c := r.dialTCP()
+	c.handshake()
+	s := r.session()
+	c.request(1, "svc.block", "")
+	require.Eventually(t, func() bool { return r.game.blocked.Load() == 1 }, patience, tick)
+	require.NoError(t, s.Push(t.Context(), "onMove", []byte("10.0.0.2:3250")))
+	s.Close(protocol.ReasonMoved)
+	require.Equal(t, "10.0.0.2:3250", string(c.answer().Data))
+	_, more := <-c.packets
+	require.False(t, more)
+}
+
+// A reader that ends while somebody closes the session leaves the last words to
+// him: here it waits for room in the inbox, which is closed before the connection.
+func TestAReaderDoesNotPassTheClose(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewWebSocket("127.0.0.1:0"), slowLog)
+	c := r.upgrade(t)
+	s := r.session()
+	for id := range uint64(10) { // one is served, eight wait, and the reader holds the last
+		c.send(whole(encodedMessage(t, protocol.Message{Type: protocol.MessageRequest, ID: id + 1, Route: "svc.block"})))
+	}
+	require.Eventually(t, func() bool { return len(s.InFlight()) == 9 && s.Entity().(*Agent).waiting.Load() }, patience, tick)
+	require.NoError(t, s.Push(t.Context(), "p", []byte("10.0.0.2:3250")))
+	s.Close(protocol.ReasonMoved)
+	_, got := c.next()
+	require.Equal(t, pushed(t, []byte("10.0.0.2:3250")), got)
+	code, reason := c.closed()
+	require.EqualValues(t, protocol.CloseMoved, code)
+	require.Equal(t, protocol.ReasonMoved, reason)
 }

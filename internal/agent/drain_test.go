@@ -32,7 +32,9 @@ func TestDrainAnswersWhatWasAsked(t *testing.T) {
 	quiet := r.dialTCP()
 	early := r.dialTCP() // before its handshake
 	quiet.handshake()
-	require.Eventually(t, func() bool { return r.host.Pool.Count() == 4 && r.game.blocked.Load() == 3 }, patience, tick)
+	require.Eventually(t, func() bool { // what waits to be accepted is reset by the end of the acceptor
+		return r.host.Pool.Count() == 4 && r.game.blocked.Load() == 3 && r.acc.(*acceptor.TCP).Connections() == 5
+	}, patience, tick)
 	require.NoError(t, r.acc.Close())
 	for _, c := range busy {
 		c.request(5, "svc.echo", "last") // read, or not: answered, or closed

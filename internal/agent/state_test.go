@@ -305,7 +305,10 @@ func TestClosedDuringTheHandshake(t *testing.T) {
 	require.NoError(t, err)
 	a := <-agents
 	require.Error(t, c.end())
-	require.Eventually(t, func() bool { return r.host.Pool.Count() == 0 && a.player.Load() != nil }, patience, tick)
-	require.False(t, a.player.Load().inbox.Offer(nil), "closed")
+	require.Eventually(t, func() bool {
+		p := a.player.Load()
+		return p != nil && !p.inbox.Offer(nil)
+	}, patience, tick, "the inbox is not closed")
+	require.Zero(t, r.host.Pool.Count())
 	require.Empty(t, r.game.heard())
 }
