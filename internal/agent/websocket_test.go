@@ -3,12 +3,9 @@ package agent
 import (
 	"bytes"
 	"context"
-	"io"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
-	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cereus-game/cereus/acceptor"
@@ -114,46 +111,6 @@ func TestWebSocketIsToldWhy(t *testing.T) {
 	_, _, err = why.Read(ctx)
 	require.Equal(t, websocket.CloseError{Code: 4200, Reason: "banned"}, *closeError(t, err))
 }
-
-// TestWebSocketIsToldWhyByWhoCloses: the reader knows of the end before the
-// socket is closed, and does not close it with less to say.
-func TestWebSocketIsToldWhyByWhoCloses(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	slow := logrus.New()
-	slow.SetOutput(io.Discard)
-	slow.SetLevel(logrus.DebugLevel)
-	r := newRig(t, acceptor.NewWebSocket("127.0.0.1:0"), func(p *HostParams) { p.Log = slow })
-	ws := r.dialWebSocket(ctx)
-	require.NoError(t, ws.Write(ctx, websocket.MessageBinary, encoded(t, protocol.PacketHandshake, hello)))
-	_, _, err := ws.Read(ctx)
-	require.NoError(t, err)
-	ended := make(chan error, 1)
-	go func() {
-		_, _, err := ws.Read(ctx)
-		ended <- err
-	}()
-	slow.AddHook(hook(func(e *logrus.Entry) {
-		if e.Message != "connection closed" {
-			return
-		}
-		select { // told before anything was said, unless somebody closed the socket
-		case err := <-ended:
-			ended <- err
-		case <-time.After(100 * time.Millisecond):
-		}
-	}))
-	require.NoError(t, r.acc.Close())
-	r.host.Drain(ctx)
-	require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(<-ended))
-}
-
-// hook is what a log does with an entry.
-type hook func(*logrus.Entry)
-
-func (hook) Levels() []logrus.Level       { return logrus.AllLevels }
-func (h hook) Fire(e *logrus.Entry) error { h(e); return nil }
 
 func closeError(t *testing.T, err error) *websocket.CloseError {
 	t.Helper()
