@@ -24,11 +24,10 @@ type workshop struct {
 
 func (s *workshop) Routes(r *component.Routes) { component.RemoteRaw(r, "work", s.do) }
 
-func (s *workshop) do(context.Context, []byte) ([]byte, error) {
+func (s *workshop) do(ctx context.Context, _ []byte) ([]byte, error) {
 	s.places <- struct{}{}
-	time.Sleep(s.work)
-	<-s.places
-	return []byte("done"), nil
+	defer func() { <-s.places }()
+	return []byte("done"), idle(ctx, s.work)
 }
 
 // TestLeastLoadedBeatsRandomInACluster is TestLeastLoadedBeatsRandom of package
@@ -69,7 +68,7 @@ func p99(t *testing.T, callers []*cereus.App) time.Duration {
 	due := time.Now()
 	for i := range took {
 		due = due.Add(time.Duration(rand.ExpFloat64() * float64(time.Second) / 300))
-		time.Sleep(time.Until(due))
+		require.NoError(t, idle(t.Context(), time.Until(due)))
 		calls.Go(func() {
 			begin := time.Now()
 			_, err := cereus.Call[[]byte](t.Context(), callers[i%len(callers)], "room.workshop.work", []byte(nil))
