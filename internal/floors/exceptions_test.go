@@ -10,6 +10,7 @@ func variableExceptions() map[string]string {
 	return map[string]string{
 		"acceptor/tls_link_unix.go:errWouldBlock": "a sentinel error of a type of its own, as crypto/tls asks for one that is temporary",
 		"client/clock.go:epoch":                   "the zero of a monotonic clock, set once",
+		"internal/loopback/port.go:drawn":         "the ports of a process are drawn once each, whoever draws",
 		"internal/dispatch/call.go:over":          "a context that ended before anybody saw it; nothing can change it",
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -21,17 +21,19 @@ const (
 	firstPort = 15000
 	lastPort  = 32000
 	draws     = 200
+	start     = 6007 // times the id of the process
 	stride    = 7919 // prime, and so goes through all ports
 )
 
-// A process draws no port twice before it has drawn all: whose server is away
-// for a while does not find another one of the same process on its port.
-var (
-	start = rand.IntN(lastPort - firstPort)
-	drawn atomic.Int64
-)
+// drawn counts the ports that were drawn.
+var drawn atomic.Int64
 
-func draw() int { return firstPort + (start+int(drawn.Add(1))*stride)%(lastPort-firstPort) }
+// draw draws no port twice before this process has drawn all: whose server is
+// away for a while does not find another one on its port. Processes begin at
+// different ones.
+func draw() int {
+	return firstPort + int((int64(os.Getpid())*start+drawn.Add(1)*stride)%(lastPort-firstPort))
+}
 
 // FreePort returns a port that nobody listened on a moment ago. Whoever binds
 // it must be ready to find it taken after all (see InUse) and to ask again.
