@@ -107,6 +107,7 @@ func TestN09_OneBlockedClient(t *testing.T) {
 		})
 	}
 	require.Less(t, longest, 4*time.Second, "a push waited for the blocked client's write deadline")
+	counts(t, front, 1, "cereus_connections_closed_total", "reason", "slow")
 	require.Equal(t, 1, metric(t, front, "cereus_connections_closed_total", "reason", "slow"))
 	require.Equal(t, others, front.Sessions())
 	_ = blocked.Close()

@@ -91,6 +91,7 @@ func TestN04_MalformedRequests(t *testing.T) {
 func TestAFrontendThatNobodyKnowsYet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.limits.Timeout = patience
 	w.withGame()
 	front, room := w.start("front-1", "front"), w.start("room-1", "room")
 	front.sees(room)
