@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// lastWrite is how long the end of a stream that went well may take.
+// lastWrite is how long what is being written, and the end of a stream that went
+// well, may take when it is over.
 const lastWrite = time.Second
 
 // stream writes server-sent events.
@@ -29,13 +30,14 @@ func newStream(w http.ResponseWriter, timeout time.Duration) *stream {
 	return s
 }
 
-// cutWith has a write that hangs fail as soon as ctx ends. The function that it
-// returns ends that, and gives the end of the response its time.
+// cutWith has a write that hangs fail soon after ctx ends; one that does not hang
+// is finished, or its reader could not tell the end from a broken connection. The
+// function that it returns ends that, and gives the end of the response its time.
 func (s *stream) cutWith(ctx context.Context) (release func()) {
 	cut := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(cut)
-		_ = s.control.SetWriteDeadline(time.Unix(1, 0))
+		_ = s.control.SetWriteDeadline(time.Now().Add(lastWrite))
 	})
 	return func() {
 		if !stop() {
