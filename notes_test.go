@@ -1,6 +1,7 @@
 package cereus_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,4 +31,15 @@ func TestNewLogsWhatTheConfigurationHasToSay(t *testing.T) {
 		require.Equal(t, key, entries[i].Data["key"])
 		require.Equal(t, cfg.Notes()[i].Text, entries[i].Data["note"])
 	}
+}
+
+func TestAStandaloneServerSaysThatItHasNoDiscoveryAPI(t *testing.T) {
+	t.Parallel()
+	log, logged := logtest.NewNullLogger()
+	standalone(t, server{config: []change{func(c *config.Config) {
+		c.Admin.Address, c.Admin.Token = "127.0.0.1:0", "0123456789abcdef"
+	}}}, cereus.WithLogger(log))
+	require.True(t, slices.ContainsFunc(logged.AllEntries(), func(e *logrus.Entry) bool {
+		return e.Level == logrus.WarnLevel && strings.HasPrefix(e.Message, "admin.token")
+	}))
 }

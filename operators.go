@@ -16,6 +16,8 @@ func (a *App) admin() *admin.Server {
 	if a.discovery != nil {
 		p.Discovery, p.Degraded, p.Token = a.discovery, a.degraded, string(c.Token)
 		p.Load = func(id string) (any, bool) { return a.Load(id) }
+	} else if c.Token != "" {
+		a.log.Warn("admin.token is set, but a standalone server has no cluster for the discovery API to show: it is off")
 	}
 	return admin.New(p)
 }
