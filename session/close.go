@@ -36,15 +36,13 @@ func (s *Session) Close(reason string) {
 		return
 	}
 	s.closed, s.reason = true, reason
-	hooks, life, left := s.hooks, s.life.Load(), s.leave()
+	hooks, left := s.hooks, s.leave()
 	s.hooks = nil
 	s.mu.Unlock()
 
 	left.forget(s)
 	s.guard("session entity panicked", func() { s.entity.Close(reason) })
-	if life != nil { // only now: the handlers that it ends must find nobody to answer
-		life.end(closedCause(reason))
-	}
+	s.endLife() // only now: the handlers that it ends must find nobody to answer
 	left.unbound(context.WithoutCancel(s.parent), s)
 	for _, fn := range hooks {
 		s.runHook(fn)

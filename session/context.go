@@ -46,11 +46,22 @@ func (s *Session) begin() *life {
 	}
 	inner, end := context.WithCancelCause(s.parent)
 	l := &life{NewContext(inner, s), end}
-	if s.closed {
+	if s.over {
 		end(closedCause(s.reason))
 	}
 	s.life.Store(l)
 	return l
+}
+
+// endLife ends the life, or the one that somebody will ask for.
+func (s *Session) endLife() {
+	s.mu.Lock()
+	s.over = true
+	l, reason := s.life.Load(), s.reason
+	s.mu.Unlock()
+	if l != nil {
+		l.end(closedCause(reason))
+	}
 }
 
 func closedCause(reason string) error { return errs.ErrClosed.With("reason", reason) }

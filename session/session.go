@@ -49,6 +49,7 @@ type Session struct {
 	mu      sync.Mutex
 	binding bool // a Bind or an Unbind is under way and owns uid
 	closed  bool
+	over    bool // closed, and the connection was told
 	uid     string
 	reason  string // why it closed
 	pool    *Pool  // the pool it is in

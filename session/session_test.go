@@ -109,22 +109,26 @@ func TestCloseEndsTheContextWithItsReason(t *testing.T) {
 // A handler that hears of the end must find nobody to answer.
 func TestTheConnectionIsToldBeforeTheContext(t *testing.T) {
 	t.Parallel()
-	e := &lastWords{}
-	s := open(t, session.Params{Entity: e})
-	e.life = s.Context()
-	s.Close("gone")
-	require.NoError(t, e.err)
-	require.Error(t, s.Context().Err())
+	for _, known := range []bool{true, false} {
+		e := &lastWords{}
+		e.session = open(t, session.Params{Entity: e})
+		if known {
+			require.NoError(t, e.session.Context().Err())
+		}
+		e.session.Close("gone")
+		require.NoError(t, e.err)
+		require.Error(t, e.session.Context().Err())
+	}
 }
 
-// lastWords notes whether a context was done when its session's connection was
-// told to close.
+// lastWords notes whether the context of its session was done when the connection
+// was told to close.
 type lastWords struct {
 	entity
-	life context.Context //nolint:containedctx // what is looked at
+	session *session.Session
 }
 
-func (l *lastWords) Close(string) { l.err = l.life.Err() }
+func (l *lastWords) Close(string) { l.err = l.session.Context().Err() }
 
 func TestAfterClose(t *testing.T) {
 	t.Parallel()
