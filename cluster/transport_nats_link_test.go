@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
@@ -117,6 +119,64 @@ func TestClosedAfterAMove(t *testing.T) {
 	_, err = transport.replace(t.Context(), from, late)
 	require.ErrorIs(t, err, errOldLinkBad)
 	require.True(t, late.nc.IsClosed())
+}
+
+// What is subscribed to in the middle of a move that is given up hears everything:
+// also what came when the new link was the one to deliver from, to a node that
+// nobody else is connected to.
+func TestSubscribedDuringAMove(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t).NATSURL()
+	transport, peer := natsTransport(t, url, "front", nil), newRawPeer(t, natsTransport(t, url, "peer", nil))
+	from := transport.state.Load().link
+	to, err := transport.connect(t.Context(), startNATS(t).NATSURL())
+	require.NoError(t, err)
+	transport.changing.Lock()
+	merges, err := transport.subs.startMerge(from, to)
+	require.NoError(t, err)
+	subscribed, heard := make(chan struct{}), make(chan message, 10)
+	go func() {
+		defer close(subscribed)
+		_, err := transport.subscribe(subscription{subject: "some.thing", mode: deliverInOrder, deliver: func(m message) { heard <- m }})
+		if err != nil {
+			t.Error(err)
+		}
+		peer.send(t, "some.thing", "", nil)
+		peer.send(t, peer.inbox, "", nil)
+		<-peer.replies // NATS has passed on what it was sent before
+		if err := errors.Join(from.flush(t.Context()), from.barrier(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	select {
+	case <-subscribed: // and the message was delivered, or not
+	case <-time.After(100 * time.Millisecond):
+	}
+	for _, merge := range merges {
+		merge.giveUp()
+	}
+	transport.subs.forget(to)
+	to.close(t.Context())
+	transport.changing.Unlock()
+	<-subscribed
+	select {
+	case <-heard:
+	case <-time.After(rpcPatience):
+		require.Fail(t, "nothing was heard")
+	}
+}
+
+// A link that broke before it could take over counts as a break of the connection.
+func TestAMoveToALinkThatBroke(t *testing.T) {
+	t.Parallel()
+	events := new(countedEvents)
+	transport := natsTransport(t, startNATS(t).NATSURL(), "front", events)
+	to, err := transport.connect(t.Context(), transport.urls.dial(nil))
+	require.NoError(t, err)
+	to.close(t.Context())
+	transport.adopt(to)
+	require.False(t, transport.status().connected)
+	require.Equal(t, 1, events.of(EventLost))
 }
 
 // lostAndConnected is an RPCMetrics that remembers what the connection was told of, in order.

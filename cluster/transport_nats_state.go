@@ -36,6 +36,9 @@ func (t *NATSTransport) adopt(link *natsLink) {
 	if old := t.state.Load(); old.link != link {
 		down := transportStatus{epoch: old.epoch, maxPayload: old.maxPayload}
 		t.state.Store(&natsState{transportStatus: down, link: link})
+		if old.connected { // it broke before it could take over
+			t.metrics.CountRPC(EventLost)
+		}
 	}
 	t.mu.Unlock()
 	t.connected(link, link) // should it have come back before it was the link to hear of
@@ -172,7 +175,6 @@ func (t *NATSTransport) handle(ctx context.Context, e natsEvent) {
 		t.connected(e.link, e.link)
 		t.log.WithField("epoch", t.status().epoch).Info("nats connected")
 	case e.kind == linkLeaving:
-		e.link.leaving.Store(true)
 		t.work.Go("nats move", t.move)
 	case e.kind == linkClosed:
 		t.rebuild(ctx, e.link)

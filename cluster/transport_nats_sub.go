@@ -36,7 +36,10 @@ func (t *NATSTransport) subscribe(s subscription) (cancelFunc, error) {
 	case deliverInOrder:
 		sub.flow = &natsFlow{out: func(m *nats.Msg) { s.deliver(fromNATS(m)) }}
 	}
-	if err := t.attach(sub); err != nil {
+	t.changing.Lock() // in the middle of a move it would hear the new link alone
+	err := t.attach(sub)
+	t.changing.Unlock()
+	if err != nil {
 		t.subs.detach(sub) // else a later connection would make it after all
 		return nil, err
 	}
