@@ -185,9 +185,12 @@ func (g *healthGate) round(ctx context.Context) error {
 			continue
 		}
 		g.group.Go("discovery.check", func(context.Context) {
-			err := check.run(ctx)
-			g.busy[n].Store(false) // first: the result may let the next round begin
-			results <- err
+			err := fmt.Errorf("%s: the check ended its goroutine", check.Name) // unless it returns
+			defer func() {
+				g.busy[n].Store(false) // first: the result may let the next round begin
+				results <- err
+			}()
+			err = check.run(ctx)
 		})
 	}
 	var faults []error

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -91,17 +92,33 @@ func TestHealth_ACheckThatReturnedIsNotStillRunning(t *testing.T) {
 	}
 }
 
+func TestHealth_ACheckThatEndedItsGoroutineIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	ctx, odd := testContext(t), true
+	g := newHealthGate(Health{Checks: []HealthCheck{{Name: "odd", Check: func(context.Context) error {
+		if odd {
+			runtime.Goexit()
+		}
+		return nil
+	}}}}.withDefaults(), logrus.New(), lifecycle.NewGroup(ctx))
+	require.ErrorContains(t, g.round(ctx), "odd: the check ended its goroutine")
+	odd = false
+	require.NoError(t, g.round(ctx))
+}
+
 func TestHealth_ChecksThatMisbehave(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan struct{})
 	defer close(stuck)
 	panics := func(context.Context) error { panic("boom") }
 	hangs := func(context.Context) error { <-stuck; return nil }
+	exits := func(context.Context) error { runtime.Goexit(); return nil }
 	for name, c := range map[string]struct {
 		check    func(context.Context) error
 		interval time.Duration
 	}{
 		"panic: boom":       {panics, time.Millisecond},
+		"ended its":         {exits, time.Millisecond},
 		"took longer than":  {hangs, time.Hour}, // what the first round says
 		"has not returned ": {hangs, time.Millisecond},
 	} {
