@@ -36,6 +36,7 @@ type wire struct {
 	watch  *Watch
 	server *cluster.Server
 	cut    atomic.Bool   // nothing gets through
+	deaf   atomic.Bool   // subscribe fails
 	lose   atomic.Uint32 // every so manyth publication is lost; 0: none
 	n      atomic.Uint32 // publications while some are lost
 	slow   atomic.Int64  // how long the listener takes for the next end
@@ -109,6 +110,9 @@ func (w *wire) publish(e *clusterpb.SessionEvents) error {
 }
 
 func (w *wire) subscribe(_ *cluster.Server, hear func(*clusterpb.SessionEvents)) (func(context.Context) error, error) {
+	if w.deaf.Load() {
+		return nil, errs.ErrUnavailable
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hear = hear
@@ -277,6 +281,24 @@ func TestAFrontendThatComesBackIsToldAfterItsEnd(t *testing.T) {
 	} {
 		require.Equal(t, kind, told[n].Kind, "event %d", n)
 	}
+}
+
+// A frontend that cannot be heard of is tried again when it comes back.
+func TestAFrontendThatCouldNotBeHeardOf(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	defer w.stop()
+	w.deaf.Store(true)
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	require.Eventually(t, func() bool {
+		w.watch.mu.Lock()
+		defer w.watch.mu.Unlock()
+		return len(w.watch.followers) == 0
+	}, patience, tick)
+	w.deaf.Store(false)
+	w.watch.AddServer(cluster.Event{Server: w.server})
+	w.enters("ann")
+	w.hears(1)
 }
 
 // Who lost its registration is followed on, also when nobody is there.

@@ -89,6 +89,7 @@ func (f *follower) run(ctx context.Context) {
 	stop, err := f.w.Hear(f.server, f.hear)
 	if err != nil {
 		f.w.Log.WithError(err).WithField("server", f.server.ID).Error("the sessions of a frontend cannot be heard of")
+		f.w.forget(f) // when it comes back, it is tried again
 		return
 	}
 	defer func() { _ = stop(context.WithoutCancel(ctx)) }()
