@@ -104,22 +104,31 @@ func TestCloseOfABlockedClientEnds(t *testing.T) {
 	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
 }
 
-// slowLog takes its time over the end of a connection, as any step of it may.
-func slowLog(p *HostParams) {
+// hook is what a log does with its entries.
+type hook func()
+
+func (hook) Levels() []logrus.Level     { return []logrus.Level{logrus.DebugLevel} }
+func (h hook) Fire(*logrus.Entry) error { h(); return nil }
+
+func (h hook) log(p *HostParams) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	log.SetLevel(logrus.DebugLevel)
-	log.AddHook(slowHook{})
+	log.AddHook(h)
 	p.Log = log
 }
 
-type slowHook struct{}
+// slowLog takes its time over the end of a connection, as any step of it may.
+func slowLog(p *HostParams) { hook(func() { <-time.After(50 * time.Millisecond) }).log(p) }
 
-func (slowHook) Levels() []logrus.Level { return logrus.AllLevels }
-
-func (slowHook) Fire(*logrus.Entry) error {
-	<-time.After(50 * time.Millisecond)
-	return nil
+func TestALogThatPanicsLeavesNoConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, acceptor.NewTCP("127.0.0.1:0"), hook(func() { panic("the log's") }).log)
+	c := r.dialTCP()
+	c.handshake()
+	r.session().Close("gone")
+	require.Error(t, c.end())
+	require.Eventually(t, func() bool { return r.acc.(*acceptor.TCP).Connections() == 0 }, patience, tick)
 }
 
 // The handler that runs hears of the close, and its answer comes too late.
