@@ -163,7 +163,7 @@ type Shutdown struct {
 // Admin is the HTTP address for operators.
 type Admin struct {
 	Address string `key:"address" default:"" validate:"omitempty,admin_address" doc:"address of /healthz, /readyz and /metrics; empty is off, a bare port (:9090 or 9090) listens on loopback only"`
-	Token   Secret `key:"token" default:"" validate:"omitempty,token" doc:"bearer token of the discovery API, which is served only when this and admin.address are set"`
+	Token   Secret `key:"token" default:"" validate:"omitempty,token" doc:"bearer token of the discovery API, which is served only when this and admin.address are set, and not by a standalone server"`
 	Pprof   bool   `key:"pprof" default:"false" doc:"serve /debug/pprof on the admin address too"`
 }
 
