@@ -41,11 +41,7 @@ func changed(route string, change func(*clusterpb.Request)) *clusterpb.Request {
 // TestN04_MalformedRequests is wire.md 4.2, 9.3 and 9.5 at the callee.
 func TestN04_MalformedRequests(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, _, front, room := frontSeesRoom(t)
 	remote := func(r *clusterpb.Request) { r.Type, r.Session = clusterpb.RPCType_User, nil }
 	for name, c := range map[string]struct {
 		req  *clusterpb.Request
@@ -90,11 +86,7 @@ func TestN04_MalformedRequests(t *testing.T) {
 // TestAFrontendThatNobodyKnowsYet lets players in before all have heard of it.
 func TestAFrontendThatNobodyKnowsYet(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	w, _, front, room := frontSeesRoom(t)
 	failed := make(chan error, 1)
 	go func() {
 		req := forwarded("room.game.bind", 0)
@@ -110,11 +102,7 @@ func TestAFrontendThatNobodyKnowsYet(t *testing.T) {
 
 func TestMailboxSequence(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	g := w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, g, front, room := frontSeesRoom(t)
 	for _, c := range []struct {
 		sequence uint64
 		code     errs.Code // of the answer
@@ -143,11 +131,7 @@ func TestMailboxSequence(t *testing.T) {
 
 func TestDoubledRequestsRunOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	g := w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	w, g, front, _ := frontSeesRoom(t)
 	w.bus.SetFaults(func(cluster.MemoryMessage) cluster.MemoryFault { return cluster.MemoryFault{Copies: 2} })
 	p := w.player(front)
 	for id := uint64(1); id <= 20; id++ {
@@ -226,11 +210,7 @@ func TestIdleMailboxesGoAway(t *testing.T) {
 // A mailbox may be retired between being found and being used.
 func TestRetiredMailboxes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, _, front, room := frontSeesRoom(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() {
@@ -296,11 +276,7 @@ func TestN05_MoreRemotesThanWorkers(t *testing.T) {
 // N02: what nobody waits for any more is not started.
 func TestN02_ExpiredWorkIsNotStarted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	g := w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, g, front, room := frontSeesRoom(t)
 	var first sync.WaitGroup
 	first.Go(func() { _, _ = front.ask(room, patience, forwarded("room.game.hold", 1)) })
 	g.runs(t, 1)

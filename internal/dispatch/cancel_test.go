@@ -116,11 +116,7 @@ func TestN02_AskingAfterTheCancel(t *testing.T) {
 // N02: a call that waits for its turn is not started when it was taken back.
 func TestN02_CancelledWorkIsNotStarted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	g := w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, g, front, room := frontSeesRoom(t)
 	var first sync.WaitGroup
 	first.Go(func() { _, _ = front.ask(room, patience, forwarded("room.game.hold", 1)) })
 	g.runs(t, 1)

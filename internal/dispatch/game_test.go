@@ -48,6 +48,18 @@ func (w *world) withGame() *game {
 	return g
 }
 
+// frontSeesRoom is a world with the game and one server of each type, in which
+// calls have patience.
+func frontSeesRoom(t *testing.T) (w *world, g *game, front, room *node) {
+	t.Helper()
+	w = newWorld(t)
+	w.limits.Timeout = patience
+	g = w.withGame()
+	front, room = w.start("front-1", "front"), w.start("room-1", "room")
+	front.sees(room)
+	return w, g, front, room
+}
+
 func (g *game) open() { g.opened.Do(func() { close(g.gate) }) }
 
 func (g *game) Routes(r *component.Routes) {

@@ -119,11 +119,7 @@ func TestN15_ALoopEnds(t *testing.T) {
 // N15: a caller that does not count, or lies, is refused by the callee.
 func TestN15_TheCalleeLooksToo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	_, _, front, room := frontSeesRoom(t)
 	call := func(metadata string) error {
 		_, err := front.ask(room, patience, &clusterpb.Request{
 			Type: clusterpb.RPCType_User, Msg: &clusterpb.Msg{Route: "room.rem.echo"}, Metadata: []byte(metadata),

@@ -64,11 +64,7 @@ func TestSystemRemotes(t *testing.T) {
 // also while the player's mailbox is busy with that handler.
 func TestSessionsOfBackends(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.limits.Timeout = patience
-	w.withGame()
-	front, room := w.start("front-1", "front"), w.start("room-1", "room")
-	front.sees(room)
+	w, _, front, room := frontSeesRoom(t)
 	room.sees(front)
 	p, st := w.seated(front, "")
 	p.request(1, "room.game.bind") // binds to "x", the request's data
